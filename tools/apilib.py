@@ -571,7 +571,7 @@ def load_api(folder):
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Helpers of all generators
+# What all generators share
 
 MADE_BY = "/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by tools/{tool}; edit api/ instead. */\n"
 

@@ -6,7 +6,13 @@
 
 #include "base/mem.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
 #include <sanitizer/asan_interface.h>
 #define poison(ptr, len) ASAN_POISON_MEMORY_REGION((ptr), (len))
 #define unpoison(ptr, len) ASAN_UNPOISON_MEMORY_REGION((ptr), (len))
@@ -186,6 +192,7 @@ struct str arena_vprintf(struct arena *arena, const char *format, va_list args)
     char *text;
     int len;
 
+    assert(format);
     va_copy(again, args);
     len = vsnprintf(NULL, 0, format, again);
     va_end(again);

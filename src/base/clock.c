@@ -58,7 +58,7 @@ static struct civil civil_from(usec_t t)
         .hour = (int)(rest / 3600),
         .minute = (int)(rest / 60 % 60),
         .second = (int)(rest % 60),
-        .micro = (int)(t - second * USEC_PER_SEC),
+        .micro = (int)((t % USEC_PER_SEC + USEC_PER_SEC) % USEC_PER_SEC),
         .weekday = (int)(((days + 4) % 7 + 7) % 7),
     };
 }

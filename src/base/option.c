@@ -57,7 +57,7 @@ static void add_allowed(struct buf *out, const struct option_row *row)
         add_number(out, row->max);
         break;
     case OPTION_TEXT:
-        buf_add_cstr(out, "text without control characters");
+        buf_add_cstr(out, "text of one line, without \" ;\"");
         break;
     case OPTION_ENUM:
         for (size_t i = 0; row->words[i]; i++) {
@@ -74,7 +74,7 @@ static bool text_is_plain(struct str value)
     for (size_t i = 0; i < value.len; i++) {
         unsigned char c = (unsigned char)value.ptr[i];
 
-        if (c < ' ' || c == 0x7f || c == ';')
+        if (c < ' ' || c == 0x7f || (c == ';' && (i == 0 || value.ptr[i - 1] == ' ')))
             return false;
     }
     return str_is_utf8(value) && str_trim(value).len == value.len;
@@ -146,7 +146,16 @@ static int refuse_value(const struct option_row *row, struct str value, struct f
     return r;
 }
 
-/* The known name that begins like the unknown one for longest, to help with a typing error. */
+static size_t common_prefix(struct str a, const char *b)
+{
+    size_t same = 0;
+
+    while (same < a.len && b[same] == a.ptr[same])
+        same++;
+    return same;
+}
+
+/* The known name that begins like the unknown one for longest, with or without its section: against typing errors. */
 static const char *nearest_name(struct str name)
 {
     const char *nearest = option_rows[0].name;
@@ -154,12 +163,11 @@ static const char *nearest_name(struct str name)
 
     for (size_t i = 0; i < option_row_count; i++) {
         const char *candidate = option_rows[i].name;
-        size_t same = 0;
+        size_t whole = common_prefix(name, candidate);
+        size_t tail = common_prefix(name, strchr(candidate, '.') + 1);
 
-        while (same < name.len && candidate[same] == name.ptr[same])
-            same++;
-        if (same > best) {
-            best = same;
+        if (MAX_OF(whole, tail) > best) {
+            best = MAX_OF(whole, tail);
             nearest = candidate;
         }
     }
@@ -217,17 +225,38 @@ static size_t without_comment(const char *line, size_t len)
     return len;
 }
 
+/* A line without comment and outer blanks: libinih takes an indented one for more of the value before. */
+static struct str bare_line(const char *line, size_t len)
+{
+    struct str bare = str_trim(str_slice(line, without_comment(line, len)));
+
+    return bare.len > 0 && bare.ptr[0] == '#' ? STR("") : bare;
+}
+
+/* What libinih would skip or misread; NULL: nothing. */
+static const char *line_error(struct str line, size_t room_bytes)
+{
+    if (line.len == 0)
+        return NULL;
+    if (memchr(line.ptr, '\0', line.len))
+        return "a NUL byte: this is not an INI file";
+    if (line.len + 2 > room_bytes)
+        return "too long";
+    if (line.ptr[0] == '[' ? line.ptr[line.len - 1] != ']' : !memchr(line.ptr, '=', line.len) && !memchr(line.ptr, ':', line.len))
+        return "expected [section] or name = value";
+    return NULL;
+}
+
 /*
  * Gives libinih a line at a time, as fgets would. It works on a short fixed buffer (200 bytes) and would read what is longer
- * as a further line: comments are cut off here, and what is too long even so is refused. Outer blanks go too, since
- * libinih takes an indented line for more of the value before.
+ * as a further line: so comments are cut off here, and what is too long even so is refused.
  */
 static char *next_line(char *room, int room_bytes, void *stream)
 {
     struct file_reader *reader = stream;
+    struct str line;
+    const char *error;
     ssize_t got;
-    size_t len;
-    size_t skip = 0;
 
     if (reader->result < 0)
         return NULL;
@@ -235,20 +264,15 @@ static char *next_line(char *room, int room_bytes, void *stream)
     if (got < 0)
         return NULL;
     reader->line_number++;
-    len = without_comment(reader->line, (size_t)got);
-    while (skip < len && (reader->line[skip] == ' ' || reader->line[skip] == '\t'))
-        skip++;
-    len -= skip;
-    if (memchr(reader->line, '\0', (size_t)got))
-        (void)refuse_line(reader, "a NUL byte: this is not an INI file");
-    else if (len > 0 && reader->line[skip] == '#')
-        len = 0;
-    else if (len + 2 > (size_t)room_bytes)
-        (void)refuse_line(reader, "too long");
-    if (reader->result < 0)
+    line = bare_line(reader->line, (size_t)got);
+    error = line_error(line, (size_t)room_bytes);
+    if (error) {
+        (void)refuse_line(reader, error);
         return NULL;
-    memcpy(room, reader->line + skip, len);
-    memcpy(room + len, "\n", 2);
+    }
+    if (line.len > 0)
+        memcpy(room, line.ptr, line.len);
+    memcpy(room + line.len, "\n", 2);
     return room;
 }
 
@@ -286,10 +310,10 @@ int option_set_file(struct option_set *set, const char *path, struct fail *fail)
     r = ini_parse_stream(next_line, &reader, take_line, &reader);
     if (ferror(reader.file) && reader.result == 0)
         reader.result = fail_text(fail, E_IO, "%s: could not be read", path);
-    if (r > 0 && reader.result == 0) {
-        /* libinih found a line that is neither a section nor a pair; it counts the lines that it was given. */
-        reader.line_number = r;
-        (void)refuse_line(&reader, "expected [section] or name = value");
+    if (r != 0 && reader.result == 0) {
+        /* What line_error let through and libinih did not; it counts the lines that it was given. */
+        reader.line_number = MAX_OF(r, 0);
+        (void)refuse_line(&reader, "not understood");
     }
     (void)fclose(reader.file);
     free(reader.line);

@@ -13,6 +13,7 @@
  * TIME_SECOND     usec_t                           0
  * OBJECT          the struct, embedded             (OPT: a pointer to it, NULL)
  * with LIST       struct { T *items; size_t count; }  (STR: struct str_list, OBJECT: X_list), count == 0
+ *                 (with JSON: items == NULL; an empty array has items != NULL and count == 0)
  */
 #pragma once
 

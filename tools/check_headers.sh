@@ -3,8 +3,8 @@
 # tools/check_headers.sh [BUILD]   each header of ours and each generated one compiles alone
 # BUILD (default: build) is a build folder in which the generated headers are made. CC picks the compiler.
 set -euo pipefail
+build=$(realpath "${1:-$(dirname "$0")/../build}")
 cd "$(dirname "$0")/.."
-build=${1:-build}
 cc=${CC:-cc}
 
 [ -d "$build/gen" ] || { echo "$build/gen: not there; build first" >&2; exit 2; }
@@ -12,8 +12,8 @@ flags=(-std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Wno-missing-field-i
        -include base/banned.h)
 # Headers of other projects may live in folders of their own.
 for package in sqlite3 jansson libmicrohttpd libcrypto; do
-  read -ra more < <(pkg-config --cflags "$package" 2>/dev/null || true) || true
-  flags+=("${more[@]}")
+  read -ra more < <(pkg-config --cflags "$package" 2>/dev/null; echo)
+  flags+=(${more[@]+"${more[@]}"})
 done
 
 count=0
@@ -25,6 +25,6 @@ while IFS= read -r header; do
     echo "$header:1: does not compile alone"
     failed=$((failed + 1))
   fi
-done < <(cd src && find . -name '*.h' ! -name banned.h -printf '%P\n' | sort; cd "$OLDPWD/$build" 2>/dev/null || cd "../$build"; find gen -maxdepth 1 -name '*.h' | sort)
+done < <(find src "$build/gen" -name '*.h' ! -name banned.h | sed -e 's|^src/||' -e "s|^$build/||" | sort)
 echo "headers: $count files, $failed offences"
 [ "$count" -gt 0 ] && [ "$failed" -eq 0 ]

@@ -24,7 +24,8 @@
 #define ALIGN_BYTES ((size_t)16)
 #define BLOCK_MIN_BYTES ((size_t)4096)
 #define BLOCK_MAX_BYTES ((size_t)256 * 1024)
-#define KEEP_MAX_BYTES ((size_t)64 * 1024) /* a reset arena holds no more than this between two uses */
+#define KEEP_MAX_BYTES                                                                             \
+    ((size_t)64 * 1024) /* a reset arena holds no more than this between two uses */
 
 struct arena_block {
     struct arena_block *next;
@@ -129,7 +130,8 @@ static void *alloc_raw(struct arena *arena, size_t size_bytes)
     void *memory;
 
     assert(arena->limit_bytes > 0);
-    if (size_bytes > arena->limit_bytes || taken_bytes > arena->limit_bytes - MIN_OF(arena->used_bytes, arena->limit_bytes)) {
+    if (size_bytes > arena->limit_bytes ||
+        taken_bytes > arena->limit_bytes - MIN_OF(arena->used_bytes, arena->limit_bytes)) {
         (void)fprintf(stderr, "<2>arena over its limit of %zu bytes\n", arena->limit_bytes);
         abort();
     }
@@ -211,7 +213,8 @@ void arena_cleanup(struct arena *arena, void (*fn)(void *object), void *object)
     arena->cleanups = cleanup;
 }
 
-/* The capacity follows from the count, so that nobody has to keep it: 4 at first, doubled at each power of two. */
+/* The capacity follows from the count, so that nobody has to keep it: 4 at first, doubled at each
+ * power of two. */
 void *arena_grow(struct arena *arena, void *items, size_t count, size_t item_bytes)
 {
     void *bigger;

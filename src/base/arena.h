@@ -38,7 +38,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t item_bytes);
 struct str arena_str(struct arena *arena, struct str s);
 char *arena_cstr(struct arena *arena, struct str s);
 struct str arena_printf(struct arena *arena, const char *format, ...) printf_like(2, 3);
-struct str arena_vprintf(struct arena *arena, const char *format, va_list args);
+struct str arena_vprintf(struct arena *arena, const char *format, va_list args) printf_like(2, 0);
 
 /* `fn(object)` runs when the arena is reset or done. */
 void arena_cleanup(struct arena *arena, void (*fn)(void *object), void *object);

@@ -24,8 +24,9 @@ static int64_t floor_div(int64_t a, int64_t b)
 }
 
 /*
- * Days since 1970-01-01 and back, in the proleptic Gregorian calendar. Years are counted from March, so that the leap day
- * is the last of a year; an era is the 400 years after which the calendar repeats (146,097 days).
+ * Days since 1970-01-01 and back, in the proleptic Gregorian calendar. Years are counted from
+ * March, so that the leap day is the last of a year; an era is the 400 years after which the
+ * calendar repeats (146,097 days).
  */
 static int64_t days_from_civil(int64_t year, int month, int day)
 {
@@ -46,7 +47,8 @@ static struct civil civil_from(usec_t t)
     int64_t shifted = days + 719468;
     int64_t era = floor_div(shifted, 146097);
     int64_t day_of_era = shifted - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t shifted_month = (5 * day_of_year + 2) / 153;
     int month = (int)(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
@@ -74,24 +76,25 @@ size_t time_print_minute(usec_t t, char text[TIME_TEXT_MAX])
 {
     struct civil c = civil_from(t);
 
-    return printed(snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02dZ", (long long)c.year, c.month, c.day, c.hour,
-                            c.minute));
+    return printed(snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02dZ", (long long)c.year,
+                            c.month, c.day, c.hour, c.minute));
 }
 
 size_t time_print_second(usec_t t, char text[TIME_TEXT_MAX])
 {
     struct civil c = civil_from(t);
 
-    return printed(snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02dZ", (long long)c.year, c.month, c.day,
-                            c.hour, c.minute, c.second));
+    return printed(snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02dZ",
+                            (long long)c.year, c.month, c.day, c.hour, c.minute, c.second));
 }
 
 size_t time_print_micro(usec_t t, char text[TIME_TEXT_MAX])
 {
     struct civil c = civil_from(t);
 
-    return printed(snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long)c.year, c.month, c.day,
-                            c.hour, c.minute, c.second, c.micro));
+    return printed(snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ",
+                            (long long)c.year, c.month, c.day, c.hour, c.minute, c.second,
+                            c.micro));
 }
 
 size_t time_print_http(usec_t t, char text[TIME_TEXT_MAX])
@@ -101,8 +104,9 @@ size_t time_print_http(usec_t t, char text[TIME_TEXT_MAX])
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct civil c = civil_from(t);
 
-    return printed(snprintf(text, TIME_TEXT_MAX, "%s, %02d %s %04lld %02d:%02d:%02d GMT", days[c.weekday], c.day,
-                            months[c.month - 1], (long long)c.year, c.hour, c.minute, c.second));
+    return printed(snprintf(text, TIME_TEXT_MAX, "%s, %02d %s %04lld %02d:%02d:%02d GMT",
+                            days[c.weekday], c.day, months[c.month - 1], (long long)c.year, c.hour,
+                            c.minute, c.second));
 }
 
 static bool take_char(struct str *text, char c)
@@ -161,8 +165,9 @@ static bool take_fraction(struct str *text, int *ret_micro)
 
 static bool take_date(struct str *text, int *year, int *month, int *day)
 {
-    return take_number(text, 4, 1970, 9999, year) && take_char(text, '-') && take_number(text, 2, 1, 12, month) &&
-           take_char(text, '-') && take_number(text, 2, 1, days_in_month(*year, *month), day);
+    return take_number(text, 4, 1970, 9999, year) && take_char(text, '-') &&
+           take_number(text, 2, 1, 12, month) && take_char(text, '-') &&
+           take_number(text, 2, 1, days_in_month(*year, *month), day);
 }
 
 int time_parse(struct str text, usec_t *ret)
@@ -171,8 +176,9 @@ int time_parse(struct str text, usec_t *ret)
     int second = 0;
     int micro = 0;
 
-    if (!take_date(&text, &year, &month, &day) || !take_char(&text, 'T') || !take_number(&text, 2, 0, 23, &hour) ||
-        !take_char(&text, ':') || !take_number(&text, 2, 0, 59, &minute))
+    if (!take_date(&text, &year, &month, &day) || !take_char(&text, 'T') ||
+        !take_number(&text, 2, 0, 23, &hour) || !take_char(&text, ':') ||
+        !take_number(&text, 2, 0, 59, &minute))
         return -E_INVALID;
     if (take_char(&text, ':')) {
         if (!take_number(&text, 2, 0, 59, &second))
@@ -182,6 +188,7 @@ int time_parse(struct str text, usec_t *ret)
     }
     if (!take_char(&text, 'Z') || text.len != 0)
         return -E_INVALID;
-    *ret = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * USEC_PER_MINUTE + second * USEC_PER_SEC + micro;
+    *ret = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * USEC_PER_MINUTE +
+           second * USEC_PER_SEC + micro;
     return 0;
 }

@@ -13,7 +13,8 @@
 
 enum env_kind { ENV_REAL, ENV_VIRTUAL, ENV_SEEDED };
 
-/* A thread in env_wait on a clock that we move. Lives on that thread's stack, linked while it waits. */
+/* A thread in env_wait on a clock that we move. Lives on that thread's stack, linked while it
+ * waits. */
 struct waiter {
     struct list node;
     pthread_cond_t *cond;
@@ -23,8 +24,8 @@ struct waiter {
 };
 
 /*
- * Order of locks: a caller's mutex, then `lock`. `lock` guards random, waiters and round; the clock is written under it
- * and read without it.
+ * Order of locks: a caller's mutex, then `lock`. `lock` guards random, waiters and round; the clock
+ * is written under it and read without it.
  */
 struct env {
     enum env_kind kind;
@@ -97,7 +98,7 @@ usec_t env_now(struct env *env)
 /* A waiter that round `round` has not woken yet, or NULL. */
 static struct waiter *next_waiter(struct env *env, uint64_t round)
 {
-    list_for_each(node, &env->waiters) {
+    list_for_each (node, &env->waiters) {
         struct waiter *waiter = list_item(node, struct waiter, node);
 
         if (waiter->round < round)
@@ -107,9 +108,10 @@ static struct waiter *next_waiter(struct env *env, uint64_t round)
 }
 
 /*
- * A waiter registers while it holds its mutex and gives the mutex up only by sleeping: whoever broadcasts under that mutex
- * can't come between. The mutex must not be taken under `lock` (order of locks), so the waiter is pinned meanwhile: it
- * does not return, and thus neither its stack nor its mutex goes away, before the pin is gone.
+ * A waiter registers while it holds its mutex and gives the mutex up only by sleeping: whoever
+ * broadcasts under that mutex can't come between. The mutex must not be taken under `lock` (order
+ * of locks), so the waiter is pinned meanwhile: it does not return, and thus neither its stack nor
+ * its mutex goes away, before the pin is gone.
  */
 void env_advance(struct env *env, usec_t by)
 {
@@ -151,7 +153,8 @@ static void wait_real(pthread_cond_t *cond, pthread_mutex_t *mutex, usec_t until
         (void)pthread_cond_clockwait(cond, mutex, CLOCK_REALTIME, &at);
 }
 
-static void wait_virtual(struct env *env, pthread_cond_t *cond, pthread_mutex_t *mutex, usec_t until)
+static void wait_virtual(struct env *env, pthread_cond_t *cond, pthread_mutex_t *mutex,
+                         usec_t until)
 {
     struct waiter waiter = {.cond = cond, .mutex = mutex};
 
@@ -172,7 +175,8 @@ static void wait_virtual(struct env *env, pthread_cond_t *cond, pthread_mutex_t 
         (void)pthread_mutex_unlock(&env->lock);
         return;
     }
-    /* Who pinned us wants our mutex: let it go for a moment, which to the caller is only a longer wait. */
+    /* Who pinned us wants our mutex: let it go for a moment, which to the caller is only a longer
+     * wait. */
     (void)pthread_mutex_unlock(mutex);
     while (waiter.pins > 0)
         (void)pthread_cond_wait(&env->unpinned, &env->lock);
@@ -299,7 +303,8 @@ int64_t env_sequence(struct env *env)
     return next_tick(env, &env->last_sequence);
 }
 
-/* `count` base-36 digits of value, most significant first; what does not fit is cut off at the top. */
+/* `count` base-36 digits of value, most significant first; what does not fit is cut off at the top.
+ */
 static void print_base36(uint64_t value, char *text, size_t count)
 {
     for (size_t i = count; i > 0; i--) {
@@ -315,7 +320,8 @@ struct str env_id(struct env *env, struct arena *arena, const char *prefix)
 
     assert(prefix_len + 20 < sizeof(text));
     memcpy(text, prefix, prefix_len);
-    /* 36^10 microseconds last until the year 2085; then the order, not the uniqueness, starts over. */
+    /* 36^10 microseconds last until the year 2085; then the order, not the uniqueness, starts over.
+     */
     print_base36((uint64_t)next_tick(env, &env->last_id), text + prefix_len, 10);
     print_base36(env_random_u64(env), text + prefix_len + 10, 10);
     return arena_str(arena, str_slice(text, prefix_len + 20));

@@ -49,7 +49,8 @@ static size_t filled_len(const char *template, const struct str *args, size_t ar
     return len;
 }
 
-static struct str fill(struct arena *arena, const char *template, const struct str *args, size_t arg_count)
+static struct str fill(struct arena *arena, const char *template, const struct str *args,
+                       size_t arg_count)
 {
     char *text;
     char *out;

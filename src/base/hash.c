@@ -12,8 +12,8 @@
 #include "gen/errors.h"
 
 /*
- * What libcrypto looks up by name is looked up once. Each thread keeps one HMAC context per digest, which a call only
- * gives another key: that is several times cheaper than making one.
+ * What libcrypto looks up by name is looked up once. Each thread keeps one HMAC context per digest,
+ * which a call only gives another key: that is several times cheaper than making one.
  */
 static struct {
     EVP_MAC *hmac;
@@ -32,7 +32,8 @@ static __thread struct hash_thread *this_thread;
 
 static void check(bool ok)
 {
-    /* Digests of memory fail only when libcrypto is broken or out of memory: no caller could go on. */
+    /* Digests of memory fail only when libcrypto is broken or out of memory: no caller could go on.
+     */
     if (!ok)
         abort();
 }
@@ -51,7 +52,8 @@ static void fetch(void)
 {
     fetched.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     fetched.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    fetched.md5 = EVP_MD_fetch(NULL, "MD5", NULL); /* absent in FIPS mode: hash_md5 is then refused */
+    fetched.md5 =
+        EVP_MD_fetch(NULL, "MD5", NULL); /* absent in FIPS mode: hash_md5 is then refused */
     check(fetched.hmac && fetched.sha256);
     check(pthread_key_create(&thread_key, thread_free) == 0);
 }
@@ -131,7 +133,8 @@ void hex_encode(const uint8_t *bytes, size_t len, char *text)
     *text = '\0';
 }
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 size_t base64_encode(const uint8_t *bytes, size_t len, char *text)
 {
@@ -165,7 +168,8 @@ static int base64_value(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Strict (RFC 4648 §3.5): whole groups, padding at the end only, and no bits set that padding drops. */
+/* Strict (RFC 4648 §3.5): whole groups, padding at the end only, and no bits set that padding
+ * drops. */
 int base64_decode(struct str text, uint8_t *bytes, size_t *ret_len)
 {
     size_t padding = 0;

@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One write(2) of at most this much: a pipe keeps lines of several threads apart up to PIPE_BUF (4096). */
+/* One write(2) of at most this much: a pipe keeps lines of several threads apart up to PIPE_BUF
+ * (4096). */
 #define LINE_MAX_BYTES 4096
 #define TAIL " cut=true\n"
 
@@ -45,7 +46,8 @@ static bool needs_quotes(struct str s)
     return s.len == 0 || !str_is_utf8(s);
 }
 
-/* Control characters never reach a terminal or split a line; bytes that aren't UTF-8 are shown, not passed on. */
+/* Control characters never reach a terminal or split a line; bytes that aren't UTF-8 are shown, not
+ * passed on. */
 static void add_escaped(struct line *line, struct str s)
 {
     bool utf8 = str_is_utf8(s);

@@ -70,7 +70,8 @@ static uint64_t mix(uint64_t z)
 
 void map_init(struct map *map, uint64_t seed)
 {
-    *map = (struct map){.key = {mix(seed + 0x9E3779B97F4A7C15u), mix(seed + 2 * 0x9E3779B97F4A7C15u)}};
+    *map =
+        (struct map){.key = {mix(seed + 0x9E3779B97F4A7C15u), mix(seed + 2 * 0x9E3779B97F4A7C15u)}};
 }
 
 void map_done(struct map *map)

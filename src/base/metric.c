@@ -34,7 +34,8 @@ void metric_observe(enum metric_id id, int64_t value_us)
     while (bucket < row->bound_count && value_us > row->bounds[bucket])
         bucket++;
     (void)atomic_fetch_add_explicit(&cells[row->cell + bucket], 1, memory_order_relaxed);
-    (void)atomic_fetch_add_explicit(&cells[row->cell + row->bound_count + 1], value_us, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&cells[row->cell + row->bound_count + 1], value_us,
+                                    memory_order_relaxed);
 }
 
 static int64_t read_cell(size_t cell)
@@ -91,11 +92,13 @@ void metric_print(struct buf *out)
         const struct metric_row *row = &metric_rows[i];
 
         if (i == 0 || strcmp(metric_rows[i - 1].name, row->name) != 0)
-            buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, kinds[row->kind]);
+            buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name,
+                       kinds[row->kind]);
         if (row->kind == METRIC_KIND_HISTOGRAM)
             print_histogram(out, row);
         else if (row->label)
-            buf_printf(out, "%s{%s} %lld\n", row->name, row->label, (long long)read_cell(row->cell));
+            buf_printf(out, "%s{%s} %lld\n", row->name, row->label,
+                       (long long)read_cell(row->cell));
         else
             buf_printf(out, "%s %lld\n", row->name, (long long)read_cell(row->cell));
     }

@@ -24,7 +24,8 @@ bool notify_send(const char *text)
     if (fd < 0)
         return false;
     /* A supervisor that doesn't read must not stop us. */
-    sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&address, address_len);
+    sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+                  (const struct sockaddr *)&address, address_len);
     (void)close(fd);
     return sent >= 0;
 }

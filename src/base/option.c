@@ -68,7 +68,8 @@ static void add_allowed(struct buf *out, const struct option_row *row)
     }
 }
 
-/* A text has to survive the way through an INI file: one line, no inline comment, no outer blanks, no surprise. */
+/* A text has to survive the way through an INI file: one line, no inline comment, no outer blanks,
+ * no surprise. */
 static bool text_is_plain(struct str value)
 {
     for (size_t i = 0; i < value.len; i++) {
@@ -91,7 +92,8 @@ static int read_enum(const struct option_row *row, struct str value, int *ret)
     return -E_INVALID;
 }
 
-static int read_value(const struct option_row *row, struct str value, struct arena *arena, struct options *ret_values)
+static int read_value(const struct option_row *row, struct str value, struct arena *arena,
+                      struct options *ret_values)
 {
     void *member = member_of(ret_values, row);
     int64_t number;
@@ -101,7 +103,8 @@ static int read_value(const struct option_row *row, struct str value, struct are
     case OPTION_BOOL:
         return str_to_bool(value, true, member);
     case OPTION_INT:
-        if (str_to_i64(value, &number) < 0 || number < (int64_t)row->min || number > (int64_t)row->max)
+        if (str_to_i64(value, &number) < 0 || number < (int64_t)row->min ||
+            number > (int64_t)row->max)
             return -E_INVALID;
         *(int64_t *)member = number;
         return 0;
@@ -140,8 +143,8 @@ static int refuse_value(const struct option_row *row, struct str value, struct f
 
     buf_init(&allowed, 4096);
     add_allowed(&allowed, row);
-    r = fail_text(fail, E_INVALID, "option %s: \"%.*s\" is not allowed; it takes %.*s", row->name, STR_ARG(value),
-                  STR_ARG(buf_str(&allowed)));
+    r = fail_text(fail, E_INVALID, "option %s: \"%.*s\" is not allowed; it takes %.*s", row->name,
+                  STR_ARG(value), STR_ARG(buf_str(&allowed)));
     buf_done(&allowed);
     return r;
 }
@@ -155,7 +158,8 @@ static size_t common_prefix(struct str a, const char *b)
     return same;
 }
 
-/* The known name that begins like the unknown one for longest, with or without its section: against typing errors. */
+/* The known name that begins like the unknown one for longest, with or without its section: against
+ * typing errors. */
 static const char *nearest_name(struct str name)
 {
     const char *nearest = option_rows[0].name;
@@ -174,15 +178,18 @@ static const char *nearest_name(struct str name)
     return nearest;
 }
 
-int option_set_one(struct option_set *set, struct str name, struct str value, enum option_source source, struct fail *fail)
+int option_set_one(struct option_set *set, struct str name, struct str value,
+                   enum option_source source, struct fail *fail)
 {
     const struct option_row *row = find_row(name);
     struct options probe;
 
     if (!row)
-        return fail_text(fail, E_INVALID, "option %.*s: no such option; the nearest is %s, --print-config lists all",
+        return fail_text(fail, E_INVALID,
+                         "option %.*s: no such option; the nearest is %s, --print-config lists all",
                          STR_ARG(name), nearest_name(name));
-    /* Also what a stronger source has set already must be right, so that an error in a file never hides. */
+    /* Also what a stronger source has set already must be right, so that an error in a file never
+     * hides. */
     if (read_value(row, value, set->arena, &probe) < 0)
         return refuse_value(row, value, fail);
     if (source < set->sources[row - option_rows])
@@ -207,7 +214,8 @@ struct file_reader {
 static int refuse_line(struct file_reader *reader, const char *why)
 {
     if (reader->result == 0)
-        reader->result = fail_text(reader->fail, E_INVALID, "%s line %d: %s", reader->path, reader->line_number, why);
+        reader->result = fail_text(reader->fail, E_INVALID, "%s line %d: %s", reader->path,
+                                   reader->line_number, why);
     return 0;
 }
 
@@ -220,12 +228,14 @@ static size_t without_comment(const char *line, size_t len)
             break;
         }
     }
-    while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t' || line[len - 1] == '\r' || line[len - 1] == '\n'))
+    while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t' || line[len - 1] == '\r' ||
+                       line[len - 1] == '\n'))
         len--;
     return len;
 }
 
-/* A line without comment and outer blanks: libinih takes an indented one for more of the value before. */
+/* A line without comment and outer blanks: libinih takes an indented one for more of the value
+ * before. */
 static struct str bare_line(const char *line, size_t len)
 {
     struct str bare = str_trim(str_slice(line, without_comment(line, len)));
@@ -242,14 +252,16 @@ static const char *line_error(struct str line, size_t room_bytes)
         return "a NUL byte: this is not an INI file";
     if (line.len + 2 > room_bytes)
         return "too long";
-    if (line.ptr[0] == '[' ? line.ptr[line.len - 1] != ']' : !memchr(line.ptr, '=', line.len) && !memchr(line.ptr, ':', line.len))
+    if (line.ptr[0] == '[' ? line.ptr[line.len - 1] != ']'
+                           : !memchr(line.ptr, '=', line.len) && !memchr(line.ptr, ':', line.len))
         return "expected [section] or name = value";
     return NULL;
 }
 
 /*
- * Gives libinih a line at a time, as fgets would. It works on a short fixed buffer (200 bytes) and would read what is longer
- * as a further line: so comments are cut off here, and what is too long even so is refused.
+ * Gives libinih a line at a time, as fgets would. It works on a short fixed buffer (200 bytes) and
+ * would read what is longer as a further line: so comments are cut off here, and what is too long
+ * even so is refused.
  */
 static char *next_line(char *room, int room_bytes, void *stream)
 {
@@ -282,7 +294,8 @@ static int take_line(void *user, const char *section, const char *name, const ch
     char full_name[2 * NAME_MAX_BYTES];
     const struct option_row *row;
     struct fail fail;
-    int len = snprintf(full_name, sizeof(full_name), "%s%s%s", section, section[0] ? "." : "", name);
+    int len =
+        snprintf(full_name, sizeof(full_name), "%s%s%s", section, section[0] ? "." : "", name);
 
     if (reader->result < 0)
         return 0;
@@ -311,7 +324,8 @@ int option_set_file(struct option_set *set, const char *path, struct fail *fail)
     if (ferror(reader.file) && reader.result == 0)
         reader.result = fail_text(fail, E_IO, "%s: could not be read", path);
     if (r != 0 && reader.result == 0) {
-        /* What line_error let through and libinih did not; it counts the lines that it was given. */
+        /* What line_error let through and libinih did not; it counts the lines that it was given.
+         */
         reader.line_number = MAX_OF(r, 0);
         (void)refuse_line(&reader, "not understood");
     }
@@ -334,27 +348,32 @@ static bool is_environment_name(const char *option, struct str name)
     return true;
 }
 
-/* Does it begin with a section that we have, such as STOP_? Then it means an option, if a wrong one. */
+/* Does it begin with a section that we have, such as STOP_? Then it means an option, if a wrong
+ * one. */
 static bool has_our_section(struct str name)
 {
     for (size_t i = 0; i < option_row_count; i++) {
         const char *point = strchr(option_rows[i].name, '.');
         struct str section = str_slice(option_rows[i].name, (size_t)(point - option_rows[i].name));
 
-        if (name.len > section.len && name.ptr[section.len] == '_' && str_starts_nocase(name, section))
+        if (name.len > section.len && name.ptr[section.len] == '_' &&
+            str_starts_nocase(name, section))
             return true;
     }
     return false;
 }
 
-static int take_variable(struct option_set *set, struct str name, struct str value, struct fail *fail)
+static int take_variable(struct option_set *set, struct str name, struct str value,
+                         struct fail *fail)
 {
     for (size_t i = 0; i < option_row_count; i++) {
         if (is_environment_name(option_rows[i].name, name))
-            return option_set_one(set, str_from(option_rows[i].name), value, OPTION_ENVIRONMENT, fail);
+            return option_set_one(set, str_from(option_rows[i].name), value, OPTION_ENVIRONMENT,
+                                  fail);
     }
     if (has_our_section(name))
-        return fail_text(fail, E_INVALID, "environment variable ECSD_%.*s: no such option; --print-config lists all",
+        return fail_text(fail, E_INVALID,
+                         "environment variable ECSD_%.*s: no such option; --print-config lists all",
                          STR_ARG(name));
     return 0;
 }
@@ -369,7 +388,9 @@ int option_set_environment(struct option_set *set, char *const *environ_list, st
 
         if (!str_starts(variable, ENVIRONMENT_PREFIX) || !str_split(variable, '=', &name, &value))
             continue;
-        r = take_variable(set, str_slice(name.ptr + ENVIRONMENT_PREFIX.len, name.len - ENVIRONMENT_PREFIX.len), value, fail);
+        r = take_variable(
+            set, str_slice(name.ptr + ENVIRONMENT_PREFIX.len, name.len - ENVIRONMENT_PREFIX.len),
+            value, fail);
         if (r < 0)
             return r;
     }

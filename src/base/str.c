@@ -61,8 +61,9 @@ bool str_contains(struct str s, struct str needle)
     return s.len >= needle.len && memmem(s.ptr, s.len, needle.ptr, needle.len) != NULL;
 }
 
-/* Greedy: when a byte does not fit, the latest star takes one more and matching goes on from there. Earlier stars never
- * need to be tried again, because the latest one can take whatever they could. */
+/* Greedy: when a byte does not fit, the latest star takes one more and matching goes on from there.
+ * Earlier stars never need to be tried again, because the latest one can take whatever they could.
+ */
 bool str_glob(struct str pattern, struct str s, bool nocase)
 {
     size_t p = 0;
@@ -132,7 +133,8 @@ int str_to_i64(struct str s, int64_t *ret)
     for (; i < s.len; i++) {
         if (!is_digit(s.ptr[i]))
             return -E_INVALID;
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, s.ptr[i] - '0', &value))
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, s.ptr[i] - '0', &value))
             return -E_INVALID;
     }
     if (!negative && value == INT64_MIN)
@@ -141,13 +143,15 @@ int str_to_i64(struct str s, int64_t *ret)
     return 0;
 }
 
-/* Digits of one side of the point, at most 15 of them in all: up to there a double holds each decimal number apart. */
+/* Digits of one side of the point, at most 15 of them in all: up to there a double holds each
+ * decimal number apart. */
 static int take_digits(struct str s, size_t *at, size_t *digits, double *value)
 {
     size_t start = *at;
 
     for (; *at < s.len && is_digit(s.ptr[*at]); (*at)++) {
-        if (*digits == 0 && s.ptr[*at] == '0' && *value <= 0.0 && *at + 1 < s.len && is_digit(s.ptr[*at + 1]))
+        if (*digits == 0 && s.ptr[*at] == '0' && *value <= 0.0 && *at + 1 < s.len &&
+            is_digit(s.ptr[*at + 1]))
             continue; /* a leading zero is no digit that counts */
         if (++(*digits) > 15)
             return -E_INVALID;
@@ -188,8 +192,9 @@ int str_to_bool(struct str s, bool loose, bool *ret)
         bool value;
         bool loose;
     } words[] = {
-        {STR_INIT("true"), true, false}, {STR_INIT("false"), false, false}, {STR_INIT("on"), true, true},
-        {STR_INIT("off"), false, true},  {STR_INIT("yes"), true, true},     {STR_INIT("no"), false, true},
+        {STR_INIT("true"), true, false}, {STR_INIT("false"), false, false},
+        {STR_INIT("on"), true, true},    {STR_INIT("off"), false, true},
+        {STR_INIT("yes"), true, true},   {STR_INIT("no"), false, true},
         {STR_INIT("1"), true, true},     {STR_INIT("0"), false, true},
     };
 
@@ -208,8 +213,8 @@ int str_to_duration(struct str s, int64_t *ret_us)
         struct str suffix;
         int64_t factor_us;
     } units[] = {
-        {STR_INIT("us"), 1},          {STR_INIT("ms"), 1000},        {STR_INIT("s"), 1000000},
-        {STR_INIT("m"), 60000000},    {STR_INIT("h"), 3600000000},   {STR_INIT("d"), 86400000000},
+        {STR_INIT("us"), 1},       {STR_INIT("ms"), 1000},      {STR_INIT("s"), 1000000},
+        {STR_INIT("m"), 60000000}, {STR_INIT("h"), 3600000000}, {STR_INIT("d"), 86400000000},
         {STR_INIT(""), 1000000},
     };
     int64_t value;
@@ -218,7 +223,8 @@ int str_to_duration(struct str s, int64_t *ret_us)
         if (!str_ends(s, units[i].suffix))
             continue;
         s.len -= units[i].suffix.len;
-        if (str_to_i64(s, &value) < 0 || value < 0 || __builtin_mul_overflow(value, units[i].factor_us, &value))
+        if (str_to_i64(s, &value) < 0 || value < 0 ||
+            __builtin_mul_overflow(value, units[i].factor_us, &value))
             return -E_INVALID;
         *ret_us = value;
         return 0;
@@ -226,10 +232,16 @@ int str_to_duration(struct str s, int64_t *ret_us)
     return -E_INVALID;
 }
 
-/* Length of the well-formed sequence at `p`, or 0: no overlong form, no surrogate, nothing over U+10FFFF (RFC 3629 §4). */
+/* Length of the well-formed sequence at `p`, or 0: no overlong form, no surrogate, nothing over
+ * U+10FFFF (RFC 3629 §4). */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+    size_t len = p[0] < 0x80   ? 1
+                 : p[0] < 0xC2 ? 0
+                 : p[0] < 0xE0 ? 2
+                 : p[0] < 0xF0 ? 3
+                 : p[0] < 0xF5 ? 4
+                               : 0;
     unsigned char low = 0x80;
     unsigned char high = 0xBF;
 

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of hypervisor.h: find host and machine, settle, order, answer. */
+#include "base/mem.h"
+#include "hypervisor/sim_impl.h"
+
+/* Only with a thread: without one, nobody but the caller could let the time pass. */
+static void host_wait(struct sim *sim, const struct sim_host *host)
+{
+    usec_t until_us = sim_now(sim) + host->knobs[HOST_DELAY_US];
+
+    while (sim->threaded && !sim->stopping && sim_now(sim) < until_us)
+        env_wait(sim->settings.env, &sim->delayed, &sim->lock, sim_env_time(sim, until_us));
+}
+
+/* Takes the lock and finds the host; on failure the lock is free again. */
+static int host_enter(struct sim *sim, struct str host_id, struct sim_host **ret)
+{
+    struct sim_host *host;
+    int r = -E_NOT_FOUND;
+
+    sim_lock(sim);
+    host = sim_host_find(sim, host_id);
+    if (host && host->attached) {
+        if (host->knobs[HOST_DELAY_US] > 0)
+            host_wait(sim, host);
+        sim_file_maintain(sim);
+        r = host->knobs[HOST_DOWN] ? -E_UNREACHABLE : 0;
+    }
+    if (r < 0) {
+        sim_unlock(sim);
+        return r;
+    }
+    *ret = host;
+    return 0;
+}
+
+/* As host_enter, and finds the machine: -E_NOT_FOUND. */
+static int machine_enter(struct sim *sim, struct str host_id, struct str id,
+                         struct sim_machine **ret)
+{
+    struct sim_host *host;
+    struct sim_machine *machine;
+    int r = host_enter(sim, host_id, &host);
+
+    if (r < 0)
+        return r;
+    machine = sim_machine_find(host, id);
+    if (!machine) {
+        sim_unlock(sim);
+        return -E_NOT_FOUND;
+    }
+    *ret = machine;
+    return 0;
+}
+
+static int sim_host_add(struct hypervisor *hv, struct str host_id, struct str url,
+                        struct fail *fail)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_host *host;
+    int r = 0;
+
+    if (host_id.len == 0 || host_id.len > SIM_ID_MAX)
+        return fail_text(fail, E_INVALID_PARAMETER, "a host's id has 1 to %d bytes", SIM_ID_MAX);
+    if (url.len > 0 && !str_starts(url, STR("sim:")))
+        return fail_text(fail, E_INVALID_PARAMETER,
+                         "%.*s is not a URL of simulated machines (sim:)", STR_ARG(url));
+    sim_lock(sim);
+    host = sim_host_find(sim, host_id);
+    if (!host)
+        host = sim_host_new(sim, host_id);
+    if (!host->written)
+        r = sim_write_host(sim, host, sim_now(sim));
+    host->attached = r == 0;
+    sim_unlock(sim);
+    return r;
+}
+
+static int sim_host_remove(struct hypervisor *hv, struct str host_id)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_host *host;
+
+    sim_lock(sim);
+    host = sim_host_find(sim, host_id);
+    if (host)
+        host->attached = false; /* its machines go on, as those of a real host would */
+    sim_unlock(sim);
+    return 0;
+}
+
+static void sim_watch(struct hypervisor *hv, machine_watch_fn fn, void *arg)
+{
+    struct sim *sim = sim_of(hv);
+
+    sim_lock(sim);
+    sim->watch = fn;
+    sim->watch_arg = arg;
+    while (sim->delivering > 0) /* so that the caller may free what the old watcher used */
+        (void)pthread_cond_wait(&sim->quiet, &sim->lock);
+    sim_unlock(sim);
+}
+
+static bool spec_is_good(const struct machine_spec *spec)
+{
+    if (spec->id.len == 0 || spec->id.len > SIM_ID_MAX || spec->disk_count > SIM_DISKS_MAX)
+        return false;
+    for (size_t i = 0; i < spec->disk_count; i++) {
+        const struct machine_disk *disk = &spec->disks[i];
+
+        if (disk->id.len == 0 || disk->id.len > SIM_TEXT_MAX || disk->device.len > SIM_TEXT_MAX ||
+            disk->image_id.len > SIM_TEXT_MAX)
+            return false;
+    }
+    return true;
+}
+
+static bool spec_is_same(const struct sim_machine *machine, const struct machine_spec *spec)
+{
+    const struct guest *guest = &machine->guest;
+
+    if (machine->vcpus != spec->vcpus || machine->memory_mib != spec->memory_mib ||
+        guest->disk_count != spec->disk_count)
+        return false;
+    for (size_t i = 0; i < spec->disk_count; i++) {
+        const struct guest_disk *have = &guest->disks[i];
+        const struct machine_disk *want = &spec->disks[i];
+
+        if (!str_eq(have->id, want->id) || !str_eq(have->device, want->device) ||
+            !str_eq(have->image_id, want->image_id) || have->size_gib != want->size_gib ||
+            have->local != want->local)
+            return false;
+    }
+    return true;
+}
+
+/* The record is made of the new definition; the old one is kept until it is written, and comes back
+ * if it can't be. */
+static int machine_redefine(struct sim *sim, struct sim_machine *machine,
+                            const struct machine_spec *spec, usec_t now_us)
+{
+    struct guest old = machine->guest;
+    int64_t old_vcpus = machine->vcpus;
+    int64_t old_memory_mib = machine->memory_mib;
+    int r;
+
+    machine->vcpus = spec->vcpus;
+    machine->memory_mib = spec->memory_mib;
+    old.disks = guest_set_disks(&machine->guest, spec->disks, spec->disk_count);
+    r = sim_write_machine(sim, machine, now_us);
+    if (r < 0) {
+        guest_done(&machine->guest);
+        machine->guest = old;
+        machine->vcpus = old_vcpus;
+        machine->memory_mib = old_memory_mib;
+        return r;
+    }
+    guest_done(&old);
+    return 0;
+}
+
+static int sim_define(struct hypervisor *hv, struct str host_id, const struct machine_spec *spec,
+                      struct fail *fail)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    struct sim_host *host;
+    usec_t now_us;
+    bool is_new;
+    int r;
+
+    if (!spec_is_good(spec))
+        return fail_text(fail, E_INVALID, "the definition of machine %.*s passes a limit",
+                         STR_ARG(spec->id));
+    r = host_enter(sim, host_id, &host);
+    if (r < 0)
+        return r;
+    now_us = sim_now(sim);
+    machine = sim_machine_find(host, spec->id);
+    is_new = !machine;
+    if (is_new) {
+        machine = sim_machine_new(sim, host, spec->id);
+        machine->guest.since_us = now_us;
+        machine->guest.boot_us = sim->settings.boot_us;
+        machine->guest.shutdown_us = sim->settings.shutdown_us;
+    } else {
+        sim_settle(sim, machine, now_us);
+    }
+    if (is_new || !spec_is_same(machine, spec))
+        r = machine_redefine(sim, machine, spec, now_us);
+    if (r < 0 && is_new)
+        sim_machine_drop(sim, machine);
+    sim_unlock(sim);
+    return r;
+}
+
+static int sim_undefine(struct hypervisor *hv, struct str host_id, struct str id)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    struct sim_host *host;
+    usec_t now_us;
+    int r = host_enter(sim, host_id, &host);
+
+    if (r < 0)
+        return r;
+    now_us = sim_now(sim);
+    machine = sim_machine_find(host, id);
+    if (machine) {
+        sim_settle(sim, machine, now_us);
+        if (guest_state(&machine->guest) != MACHINE_OFF)
+            r = -E_BUSY;
+        else
+            r = sim_write_undefine(sim, machine, now_us);
+        if (r == 0)
+            sim_machine_drop(sim, machine);
+    }
+    sim_unlock(sim);
+    return r;
+}
+
+static int sim_start_machine(struct hypervisor *hv, struct str host_id, struct str id,
+                             int64_t incarnation, struct fail *fail)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    int r = machine_enter(sim, host_id, id, &machine);
+
+    if (r == 0) {
+        r = sim_order(sim, machine, GUEST_START, incarnation);
+        sim_unlock(sim);
+    }
+    if (r == -E_NOT_FOUND)
+        return fail_text(fail, E_NOT_FOUND, "machine %.*s is not defined on host %.*s", STR_ARG(id),
+                         STR_ARG(host_id));
+    if (r == -E_BUSY)
+        return fail_text(fail, E_BUSY, "an earlier incarnation of machine %.*s is still alive",
+                         STR_ARG(id));
+    return r;
+}
+
+/* Orders to a living incarnation. */
+static int machine_command(struct hypervisor *hv, struct str host_id, struct str id,
+                           int64_t incarnation, enum guest_verb verb, int64_t arg)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    struct sim_host *host;
+    int r = host_enter(sim, host_id, &host);
+
+    if (r < 0)
+        return r;
+    machine = sim_machine_find(host, id);
+    if (!machine || machine->guest.incarnation != incarnation)
+        r = -E_GONE;
+    else
+        r = sim_order(sim, machine, verb, arg);
+    sim_unlock(sim);
+    return r;
+}
+
+static int sim_press(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation)
+{
+    return machine_command(hv, host_id, id, incarnation, GUEST_PRESS, 0);
+}
+
+static int sim_resume(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation)
+{
+    return machine_command(hv, host_id, id, incarnation, GUEST_RESUME, 0);
+}
+
+static int sim_reset(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation)
+{
+    return machine_command(hv, host_id, id, incarnation, GUEST_RESET, 0);
+}
+
+static int sim_cut(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                   enum machine_cut how)
+{
+    return machine_command(hv, host_id, id, incarnation, GUEST_CUT, (int64_t)how);
+}
+
+static struct machine_status status_of(const struct sim_machine *machine)
+{
+    const struct guest *guest = &machine->guest;
+
+    return (struct machine_status){
+        .state = guest_state(guest),
+        .incarnation = guest->incarnation,
+        .end = guest->phase == GUEST_OFF ? (enum machine_end)guest->end : MACHINE_END_UNKNOWN,
+        .since_us = guest->since_us,
+    };
+}
+
+static int sim_probe(struct hypervisor *hv, struct str host_id, struct str id,
+                     struct machine_status *ret)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    struct sim_host *host;
+    int r = host_enter(sim, host_id, &host);
+
+    if (r < 0)
+        return r;
+    machine = sim_machine_find(host, id);
+    if (machine) {
+        sim_settle(sim, machine, sim_now(sim));
+        *ret = status_of(machine);
+    } else {
+        *ret = (struct machine_status){.state = MACHINE_ABSENT};
+    }
+    sim_unlock(sim);
+    return 0;
+}
+
+struct listed {
+    struct machine_status status;
+    size_t id_len;
+    char id[SIM_ID_MAX];
+};
+
+static size_t list_copy(struct sim *sim, const struct sim_host *host, struct listed *items)
+{
+    usec_t now_us = sim_now(sim);
+    size_t count = 0;
+    size_t cursor = 0;
+    struct str id;
+    void *value;
+
+    while (map_next(&host->machines, &cursor, &id, &value)) {
+        sim_settle(sim, value, now_us);
+        items[count].status = status_of(value);
+        items[count].id_len = id.len;
+        memcpy(items[count].id, id.ptr, id.len);
+        count++;
+    }
+    return count;
+}
+
+/* `each` gets a copy of one moment, without the lock: it may take locks of its own. */
+static int sim_list(struct hypervisor *hv, struct str host_id,
+                    void (*each)(void *arg, struct str id, const struct machine_status *st),
+                    void *arg)
+{
+    struct sim *sim = sim_of(hv);
+    struct listed *items;
+    struct sim_host *host;
+    size_t count;
+    int r = host_enter(sim, host_id, &host);
+
+    if (r < 0)
+        return r;
+    items = xcalloc(host->machines.count + 1, sizeof(*items));
+    count = list_copy(sim, host, items);
+    sim_unlock(sim);
+    for (size_t i = 0; i < count; i++)
+        each(arg, str_slice(items[i].id, items[i].id_len), &items[i].status);
+    xfree(items);
+    return 0;
+}
+
+static int sim_disk_clear(struct hypervisor *hv, struct str host_id, struct str id,
+                          struct str disk_id)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    int64_t index;
+    int r = machine_enter(sim, host_id, id, &machine);
+
+    if (r < 0)
+        return r;
+    index = guest_find_disk(&machine->guest, disk_id);
+    r = index < 0 ? -E_NOT_FOUND : sim_order(sim, machine, GUEST_CLEAR, index);
+    sim_unlock(sim);
+    return r;
+}
+
+static int sim_disk_written(struct hypervisor *hv, struct str host_id, struct str id,
+                            struct str disk_id, bool *ret)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine;
+    int64_t index;
+    int r = machine_enter(sim, host_id, id, &machine);
+
+    if (r < 0)
+        return r;
+    sim_settle(sim, machine, sim_now(sim));
+    index = guest_find_disk(&machine->guest, disk_id);
+    if (index >= 0)
+        *ret = machine->guest.disks[index].data.written;
+    sim_unlock(sim);
+    return index < 0 ? -E_NOT_FOUND : 0;
+}
+
+int sim_disk_state(struct hypervisor *hv, struct str host_id, struct str id, struct str disk_id,
+                   struct sim_disk *ret)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_machine *machine = NULL;
+    struct sim_host *host;
+    int64_t index = -1;
+
+    sim_lock(sim);
+    host = sim_host_find(sim, host_id);
+    if (host)
+        machine = sim_machine_find(host, id);
+    if (machine) {
+        sim_settle(sim, machine, sim_now(sim));
+        index = guest_find_disk(&machine->guest, disk_id);
+    }
+    if (index >= 0)
+        *ret = machine->guest.disks[index].data;
+    sim_unlock(sim);
+    return index < 0 ? -E_NOT_FOUND : 0;
+}
+
+const struct hypervisor_ops sim_ops = {
+    .name = "sim",
+    .close = sim_close,
+    .host_add = sim_host_add,
+    .host_remove = sim_host_remove,
+    .watch = sim_watch,
+    .define = sim_define,
+    .undefine = sim_undefine,
+    .start = sim_start_machine,
+    .press = sim_press,
+    .resume = sim_resume,
+    .reset = sim_reset,
+    .cut = sim_cut,
+    .probe = sim_probe,
+    .list = sim_list,
+    .disk_clear = sim_disk_clear,
+    .disk_written = sim_disk_written,
+    .simulate = sim_simulate,
+};

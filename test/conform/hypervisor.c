@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Included by the test program of each implementation, after unit/unit.h. */
+#include "conform/hypervisor.h"
+
+#define HOST STR("h-1")
+#define VM STR("i-conform")
+#define DISK STR("d-system")
+#define LOCAL STR("i-conform-local-0")
+
+static const struct conform_hv_kind *kind;
+
+struct seen {
+    int events;
+    int64_t incarnation; /* the newest that was told */
+};
+
+static const struct machine_disk disks[] = {
+    {.id = STR_INIT("d-system"),
+     .device = STR_INIT("/dev/xvda"),
+     .size_gib = 1,
+     .image_id = STR_INIT("image")},
+    {.id = STR_INIT("i-conform-local-0"),
+     .device = STR_INIT("/dev/vdb"),
+     .size_gib = 1,
+     .local = true},
+};
+
+static const struct machine_spec spec = {
+    .id = STR_INIT("i-conform"),
+    .vcpus = 1,
+    .memory_mib = 128,
+    .host_name = STR_INIT("conform"),
+    .mac = STR_INIT("00:16:3e:00:00:01"),
+    .private_ip = STR_INIT("192.168.0.9"),
+    .disks = disks,
+    .disk_count = countof(disks),
+};
+
+static void pass(struct conform_hv *c, usec_t us)
+{
+    kind->pass(c, us);
+}
+
+static struct machine_status probe(struct conform_hv *c, struct str id)
+{
+    struct machine_status status = {0};
+
+    assert_int_equal(c->hv->ops->probe(c->hv, HOST, id, &status), 0);
+    assert_true(status.state < MACHINE_STATE_COUNT);
+    return status;
+}
+
+/* Waits until the machine is in that state. */
+static void await(struct conform_hv *c, enum machine_state state)
+{
+    const usec_t step_us = 20 * USEC_PER_MSEC;
+
+    for (usec_t waited_us = 0; waited_us <= 4 * kind->patience_us; waited_us += step_us) {
+        if (probe(c, VM).state == state)
+            return;
+        pass(c, step_us);
+    }
+    assert_int_equal(probe(c, VM).state, state);
+}
+
+static void define(struct conform_hv *c)
+{
+    assert_int_equal(c->hv->ops->define(c->hv, HOST, &spec, NULL), 0);
+}
+
+static void start(struct conform_hv *c, int64_t incarnation)
+{
+    assert_int_equal(c->hv->ops->start(c->hv, HOST, VM, incarnation, NULL), 0);
+}
+
+static int press(struct conform_hv *c, int64_t incarnation)
+{
+    return c->hv->ops->press(c->hv, HOST, VM, incarnation);
+}
+
+static int cut(struct conform_hv *c, int64_t incarnation, enum machine_cut how)
+{
+    return c->hv->ops->cut(c->hv, HOST, VM, incarnation, how);
+}
+
+static bool written(struct conform_hv *c, struct str disk)
+{
+    bool is_written = false;
+
+    assert_int_equal(c->hv->ops->disk_written(c->hv, HOST, VM, disk, &is_written), 0);
+    return is_written;
+}
+
+static void run(struct conform_hv *c, int64_t incarnation)
+{
+    define(c);
+    start(c, incarnation);
+    await(c, MACHINE_RUNNING);
+}
+
+/* A press that comes while the system is coming up may be lost: as the engine does, press until it
+ * is off. */
+static void shut_down(struct conform_hv *c, int64_t incarnation)
+{
+    for (int i = 0; i < 20 && probe(c, VM).state != MACHINE_OFF; i++) {
+        assert_int_equal(press(c, incarnation), 0);
+        pass(c, kind->patience_us / 5);
+    }
+    await(c, MACHINE_OFF);
+}
+
+static int setup(void **state)
+{
+    struct conform_hv *c = test_calloc(1, sizeof(*c));
+
+    kind->open(c);
+    *state = c;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct conform_hv *c = *state;
+
+    kind->close(c);
+    test_free(c);
+    return 0;
+}
+
+/* ── life ── */
+
+static void machine_lives_and_ends(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_status status;
+
+    assert_int_equal(probe(c, VM).state, MACHINE_ABSENT);
+    define(c);
+    status = probe(c, VM);
+    assert_int_equal(status.state, MACHINE_OFF);
+    assert_int_equal(status.incarnation, 0);
+    start(c, 1);
+    status = probe(c, VM);
+    assert_true(status.state == MACHINE_BOOTING || status.state == MACHINE_RUNNING);
+    assert_int_equal(status.incarnation, 1);
+    await(c, MACHINE_RUNNING);
+    shut_down(c, 1);
+    status = probe(c, VM);
+    assert_int_equal(status.end, MACHINE_END_GUEST);
+    assert_int_equal(status.incarnation, 1);
+    assert_int_equal(c->hv->ops->undefine(c->hv, HOST, VM), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_ABSENT);
+}
+
+static void each_cut_ends_it(void **state)
+{
+    struct conform_hv *c = *state;
+    int64_t incarnation = 1;
+
+    for (int how = MACHINE_CUT_QUIT; how <= MACHINE_CUT_KILL; how++, incarnation++) {
+        run(c, incarnation);
+        assert_int_equal(cut(c, incarnation, (enum machine_cut)how), 0);
+        await(c, MACHINE_OFF);
+        assert_int_equal(probe(c, VM).end, MACHINE_END_CUT);
+    }
+}
+
+static void cut_while_booting(void **state)
+{
+    struct conform_hv *c = *state;
+
+    define(c);
+    start(c, 1);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_KILL), 0);
+    await(c, MACHINE_OFF);
+    assert_int_equal(probe(c, VM).end, MACHINE_END_CUT);
+}
+
+static void reset_keeps_the_incarnation(void **state)
+{
+    struct conform_hv *c = *state;
+
+    run(c, 7);
+    assert_int_equal(c->hv->ops->reset(c->hv, HOST, VM, 7), 0);
+    assert_int_equal(probe(c, VM).incarnation, 7);
+    await(c, MACHINE_RUNNING);
+    assert_int_equal(probe(c, VM).incarnation, 7);
+    shut_down(c, 7);
+    assert_int_equal(c->hv->ops->reset(c->hv, HOST, VM, 7), -E_GONE); /* a reset wakes nobody up */
+    assert_int_equal(probe(c, VM).state, MACHINE_OFF);
+}
+
+/* ── law 1 ── */
+
+static void calls_are_idempotent(void **state)
+{
+    struct conform_hv *c = *state;
+
+    define(c);
+    define(c);
+    start(c, 1);
+    start(c, 1);
+    await(c, MACHINE_RUNNING);
+    start(c, 1);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    assert_int_equal(c->hv->ops->resume(c->hv, HOST, VM, 1), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    define(c); /* of a living machine: it lives on */
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_QUIT), 0);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_QUIT), 0);
+    await(c, MACHINE_OFF);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_KILL), 0);
+    assert_int_equal(press(c, 1), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_OFF);
+    assert_int_equal(c->hv->ops->undefine(c->hv, HOST, VM), 0);
+    assert_int_equal(c->hv->ops->undefine(c->hv, HOST, VM), 0);
+    assert_int_equal(c->hv->ops->host_add(c->hv, HOST, STR_NONE, NULL), 0);
+}
+
+static void start_again_does_not_wake_the_dead(void **state)
+{
+    struct conform_hv *c = *state;
+
+    run(c, 1);
+    shut_down(c, 1);
+    start(c, 1);
+    pass(c, kind->patience_us);
+    assert_int_equal(probe(c, VM).state, MACHINE_OFF);
+    start(c, 2);
+    await(c, MACHINE_RUNNING);
+}
+
+/* ── law 2 ── */
+
+static void other_incarnations_are_left_alone(void **state)
+{
+    struct conform_hv *c = *state;
+    const struct hypervisor_ops *ops = c->hv->ops;
+
+    run(c, 5);
+    for (int64_t other = 4; other <= 6; other += 2) {
+        assert_int_equal(press(c, other), -E_GONE);
+        assert_int_equal(ops->resume(c->hv, HOST, VM, other), -E_GONE);
+        assert_int_equal(ops->reset(c->hv, HOST, VM, other), -E_GONE);
+        assert_int_equal(cut(c, other, MACHINE_CUT_QUIT), -E_GONE);
+        assert_int_equal(cut(c, other, MACHINE_CUT_KILL), -E_GONE);
+    }
+    assert_int_equal(ops->start(c->hv, HOST, VM, 4, NULL), -E_GONE);
+    assert_int_equal(ops->start(c->hv, HOST, VM, 6, NULL), -E_BUSY); /* one machine at a time */
+    pass(c, kind->patience_us);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    assert_int_equal(probe(c, VM).incarnation, 5);
+}
+
+static void commands_to_nobody(void **state)
+{
+    struct conform_hv *c = *state;
+    const struct hypervisor_ops *ops = c->hv->ops;
+    bool is_written;
+
+    assert_int_equal(press(c, 1), -E_GONE);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_KILL), -E_GONE);
+    assert_int_equal(ops->start(c->hv, HOST, VM, 1, NULL), -E_NOT_FOUND);
+    assert_int_equal(ops->undefine(c->hv, HOST, VM), 0);
+    assert_int_equal(ops->disk_clear(c->hv, HOST, VM, DISK), -E_NOT_FOUND);
+    define(c);
+    assert_int_equal(ops->disk_written(c->hv, HOST, VM, STR("d-other"), &is_written), -E_NOT_FOUND);
+    assert_int_equal(ops->press(c->hv, STR("h-nowhere"), VM, 1), -E_NOT_FOUND);
+}
+
+/* ── law 5: what is alive is neither removed nor cleared ── */
+
+static void living_machines_are_protected(void **state)
+{
+    struct conform_hv *c = *state;
+    const struct hypervisor_ops *ops = c->hv->ops;
+
+    run(c, 1);
+    assert_int_equal(ops->undefine(c->hv, HOST, VM), -E_BUSY);
+    assert_int_equal(ops->disk_clear(c->hv, HOST, VM, LOCAL), -E_BUSY);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    assert_true(written(c, LOCAL));
+}
+
+static void cleared_disks_read_blank(void **state)
+{
+    struct conform_hv *c = *state;
+
+    define(c);
+    assert_false(written(c, LOCAL));
+    start(c, 1);
+    await(c, MACHINE_RUNNING);
+    assert_true(written(c, DISK));
+    assert_true(written(c, LOCAL));
+    shut_down(c, 1);
+    assert_true(written(c, LOCAL)); /* a stop by itself clears nothing */
+    assert_int_equal(c->hv->ops->disk_clear(c->hv, HOST, VM, LOCAL), 0);
+    assert_int_equal(c->hv->ops->disk_clear(c->hv, HOST, VM, LOCAL), 0);
+    assert_false(written(c, LOCAL));
+    assert_true(written(c, DISK));
+    start(c, 2);
+    await(c, MACHINE_RUNNING);
+    assert_true(written(c, LOCAL));
+}
+
+/* ── law 4: events are hints of what probe says ── */
+
+static void on_event(void *arg, const struct machine_event *event)
+{
+    struct seen *seen = arg;
+
+    assert(str_eq(event->host_id, HOST) && str_eq(event->id, VM));
+    assert(event->state < MACHINE_STATE_COUNT);
+    __atomic_add_fetch(&seen->events, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&seen->incarnation, event->incarnation, __ATOMIC_SEQ_CST);
+}
+
+static void events_are_told(void **state)
+{
+    struct conform_hv *c = *state;
+    struct seen seen = {0};
+
+    c->hv->ops->watch(c->hv, on_event, &seen);
+    run(c, 3);
+    shut_down(c, 3);
+    pass(c, kind->patience_us);
+    assert_true(__atomic_load_n(&seen.events, __ATOMIC_SEQ_CST) >= 2);
+    assert_int_equal(__atomic_load_n(&seen.incarnation, __ATOMIC_SEQ_CST), 3);
+    c->hv->ops->watch(c->hv, NULL, NULL);
+    seen.events = 0;
+    start(c, 4);
+    await(c, MACHINE_RUNNING);
+    assert_int_equal(seen.events, 0);
+}
+
+struct found {
+    int count;
+    struct machine_status status;
+};
+
+static void on_listed(void *arg, struct str id, const struct machine_status *status)
+{
+    struct found *found = arg;
+
+    if (str_eq(id, VM)) {
+        found->count++;
+        found->status = *status;
+    }
+}
+
+static void list_agrees_with_probe(void **state)
+{
+    struct conform_hv *c = *state;
+    struct found found = {0};
+
+    assert_int_equal(c->hv->ops->list(c->hv, HOST, on_listed, &found), 0);
+    assert_int_equal(found.count, 0);
+    run(c, 2);
+    assert_int_equal(c->hv->ops->list(c->hv, HOST, on_listed, &found), 0);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(found.status.state, MACHINE_RUNNING);
+    assert_int_equal(found.status.incarnation, 2);
+}
+
+/* ── law 6 ── */
+
+static void machines_outlive_the_daemon(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_status status;
+
+    run(c, 9);
+    kind->reopen(c);
+    status = probe(c, VM);
+    assert_int_equal(status.state, MACHINE_RUNNING);
+    assert_int_equal(status.incarnation, 9);
+    assert_int_equal(press(c, 9), 0);
+    kind->reopen(c);
+    await(c, MACHINE_OFF); /* it went on without us */
+    assert_int_equal(probe(c, VM).incarnation, 9);
+    assert_true(written(c, LOCAL));
+    start(c, 10);
+    kind->reopen(c);
+    await(c, MACHINE_RUNNING);
+}
+
+static void host_comes_and_goes(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_status status;
+
+    run(c, 1);
+    assert_int_equal(c->hv->ops->host_remove(c->hv, HOST), 0);
+    assert_int_equal(c->hv->ops->host_remove(c->hv, HOST), 0);
+    assert_int_equal(c->hv->ops->probe(c->hv, HOST, VM, &status), -E_NOT_FOUND);
+    pass(c, kind->patience_us);
+    assert_int_equal(c->hv->ops->host_add(c->hv, HOST, STR_NONE, NULL), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+}
+
+#define LAW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int conform_hypervisor(const struct conform_hv_kind *of)
+{
+    const struct CMUnitTest laws[] = {
+        LAW(machine_lives_and_ends),
+        LAW(each_cut_ends_it),
+        LAW(cut_while_booting),
+        LAW(reset_keeps_the_incarnation),
+        LAW(calls_are_idempotent),
+        LAW(start_again_does_not_wake_the_dead),
+        LAW(other_incarnations_are_left_alone),
+        LAW(commands_to_nobody),
+        LAW(living_machines_are_protected),
+        LAW(cleared_disks_read_blank),
+        LAW(events_are_told),
+        LAW(list_agrees_with_probe),
+        LAW(host_comes_and_goes),
+    };
+    const struct CMUnitTest law_of_durable_ones[] = {LAW(machines_outlive_the_daemon)};
+    int failed;
+
+    kind = of;
+    failed = cmocka_run_group_tests_name(of->name, laws, NULL, NULL);
+    if (of->reopen)
+        failed += cmocka_run_group_tests_name(of->name, law_of_durable_ones, NULL, NULL);
+    return failed;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Admin: hosts, and what simulated ones can be told. */
+#include "actions/admin.h"
+
+int admin_host(struct action *act, struct str id, struct host **ret)
+{
+    int r = store_host_get(act->tx, id, ret);
+
+    return r == -E_NOT_FOUND ? fail(act->fail, E_ADMIN_HOST_NOT_FOUND, id) : action_failed(act, r);
+}
+
+static struct host_view host_view_of(const struct host *host)
+{
+    return (struct host_view){
+        .host_id = host->id,
+        .url = host->url,
+        .region_id = host->region_id,
+        .zone_id = host->zone_id,
+        .state = host->state,
+        .vcpus = host->vcpus,
+        .memory_mib = host->memory_mib,
+        .used_vcpus = host->used_vcpus,
+        .used_memory_mib = host->used_memory_mib,
+        .creation_time = host->created_us,
+    };
+}
+
+int admin_list_hosts(struct action *act, const struct admin_list_hosts_request *req,
+                     struct admin_list_hosts_reply *reply)
+{
+    struct host *hosts;
+    size_t count;
+    int r = store_host_list(act->tx, &hosts, &count);
+
+    (void)req;
+    if (r < 0)
+        return action_failed(act, r);
+    reply->hosts.items = arena_array(act->arena, struct host_view, count + 1);
+    reply->hosts.count = count;
+    for (size_t i = 0; i < count; i++)
+        reply->hosts.items[i] = host_view_of(&hosts[i]);
+    return 0;
+}
+
+static const struct catalog_region *region_of_zone(struct str zone_id)
+{
+    for (size_t i = 0; i < catalog_region_count; i++)
+        if (catalog_zone_find(&catalog_regions[i], zone_id))
+            return &catalog_regions[i];
+    return NULL;
+}
+
+static int host_event(struct action *act, struct str host_id, const char *what)
+{
+    return admin_event(act, EVENT_KIND_HOST, STR_NONE, STR_NONE,
+                       arena_printf(act->arena, "host %.*s %s", STR_ARG(host_id), what));
+}
+
+int admin_add_host(struct action *act, const struct admin_add_host_request *req,
+                   struct admin_add_host_reply *reply)
+{
+    const struct catalog_region *region = region_of_zone(req->zone_id);
+    struct host host;
+    int r;
+
+    if (!region)
+        return fail(act->fail, E_ZONE_NOT_FOUND);
+    if (!str_is_token(req->host_id))
+        return fail(act->fail, E_INVALID_PARAMETER, STR("HostId"));
+    host = (struct host){
+        .id = req->host_id,
+        .url = req->url,
+        .region_id = str_from(region->id),
+        .zone_id = req->zone_id,
+        .state = HOST_STATE_UP,
+        .vcpus = req->vcpus,
+        .memory_mib = req->memory_gib * 1024,
+        .created_us = act->now,
+    };
+    r = store_host_insert(act->tx, &host);
+    if (r == -E_EXISTS)
+        return fail(act->fail, E_ADMIN_HOST_EXISTS, req->host_id);
+    if (r < 0)
+        return action_failed(act, r);
+    engine_host_changed(act->engine, act->tx, host.id);
+    reply->host = host_view_of(&host);
+    return host_event(act, host.id, "added");
+}
+
+/* A host can't become smaller than what runs on it. */
+int admin_set_host(struct action *act, const struct admin_set_host_request *req,
+                   struct admin_set_host_reply *reply)
+{
+    struct host *host;
+    int r = admin_host(act, req->host_id, &host);
+
+    if (r < 0)
+        return r;
+    if (req->vcpus.set)
+        host->vcpus = req->vcpus.value;
+    if (req->memory_gib.set)
+        host->memory_mib = req->memory_gib.value * 1024;
+    if (req->state >= 0)
+        host->state = req->state;
+    if (host->vcpus < host->used_vcpus || host->memory_mib < host->used_memory_mib)
+        return fail(act->fail, E_ADMIN_HOST_IN_USE, host->id);
+    r = store_host_save(act->tx, host);
+    if (r < 0)
+        return action_failed(act, r);
+    engine_host_changed(act->engine, act->tx, host->id);
+    reply->host = host_view_of(host);
+    return host_event(act, host->id, "changed");
+}
+
+int admin_remove_host(struct action *act, const struct admin_remove_host_request *req,
+                      struct admin_remove_host_reply *reply)
+{
+    struct host *host;
+    int r = admin_host(act, req->host_id, &host);
+
+    (void)reply;
+    if (r < 0)
+        return r;
+    if (host->used_vcpus > 0 || host->used_memory_mib > 0)
+        return fail(act->fail, E_ADMIN_HOST_IN_USE, host->id);
+    r = store_host_delete(act->tx, host->id);
+    if (r < 0)
+        return action_failed(act, r);
+    engine_host_changed(act->engine, act->tx, host->id);
+    return host_event(act, host->id, "removed");
+}
+
+/* Tells the hypervisor, outside any write transaction: it may take its time. */
+static int simulate(struct action *act, struct str host_id, struct str machine_id, struct str name,
+                    struct str value)
+{
+    struct hypervisor *hv = engine_hypervisor(act->engine);
+    struct str subject = str_empty(machine_id) ? host_id : machine_id;
+    int r;
+
+    if (str_empty(host_id))
+        return fail(act->fail, E_ADMIN_NOT_SIMULATED, subject);
+    r = hv->ops->simulate(hv, host_id, machine_id, name, value, act->fail);
+    if (r == -E_UNSUPPORTED_OPERATION)
+        return fail(act->fail, E_ADMIN_NOT_SIMULATED, subject);
+    if (r == -E_INVALID_PARAMETER || r == -E_INVALID)
+        return fail(act->fail, E_ADMIN_SETTING, name, value.ptr ? value : STR(""));
+    return action_failed(act, r);
+}
+
+int admin_set_sim_host(struct action *act, const struct admin_set_sim_host_request *req,
+                       struct admin_set_sim_host_reply *reply)
+{
+    struct host *host;
+    int r = admin_host(act, req->host_id, &host);
+
+    (void)reply;
+    return r < 0 ? r : simulate(act, host->id, STR_NONE, req->name, req->value);
+}
+
+int admin_set_guest(struct action *act, const struct admin_set_guest_request *req,
+                    struct admin_set_guest_reply *reply)
+{
+    struct instance *inst;
+    int r = admin_instance(act, req->instance_id, &inst);
+
+    (void)reply;
+    return r < 0 ? r : simulate(act, inst->host_id, inst->id, req->name, req->value);
+}
+
+int admin_do_guest(struct action *act, const struct admin_do_guest_request *req,
+                   struct admin_do_guest_reply *reply)
+{
+    struct instance *inst;
+    int r = admin_instance(act, req->instance_id, &inst);
+
+    (void)reply;
+    return r < 0 ? r
+                 : simulate(act, inst->host_id, inst->id,
+                            str_from(guest_deed_text((enum guest_deed)req->what)), STR_NONE);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What several actions do alike. For the files of this folder only.
+ * Invariant: a resource of another account is not found, with the same answer as one that never
+ * was.
+ */
+#pragma once
+
+#include "actions/actions.h"
+#include "base/limits.h"
+#include "gen/catalog.h"
+#include "gen/options.h"
+#include "model/page.h"
+
+/* The account's instance, hot columns only / all columns. -E_INSTANCE_NOT_FOUND. */
+int action_instance_hot(struct action *act, struct str id, struct instance **ret) must_check;
+int action_instance(struct action *act, struct str id, struct instance **ret) must_check;
+/* -E_REGION_NOT_FOUND for a region that the catalogue doesn't have. */
+int action_region(struct action *act, struct str id, const struct catalog_region **ret) must_check;
+/* Who asks the engine, and for which call. */
+struct order action_order(const struct action *act);
+struct stop_rules action_stop_rules(const struct action *act);
+/* The mode that the call asks for; -1: none (also for Not-applicable, which Terraform sends back as
+ * it was told). */
+int action_asked_mode(int mode);
+/*
+ * Gives the failure that a store or engine function returned a text, when it has none: `r` as a row
+ * of api/errors.txt. A row version that changed underneath means that somebody else holds the
+ * resource.
+ */
+int action_failed(struct action *act, int r);
+
+/* PageNumber and PageSize: absent or too small is the default, too large is the maximum. */
+struct page_ask {
+    int64_t number;
+    int64_t size;
+};
+struct page_ask page_ask_make(int64_t number, int64_t size, int64_t size_default, int64_t size_max);
+/* The part of `total` items that the page shows. */
+void page_ask_window(const struct page_ask *ask, size_t total, size_t *ret_first,
+                     size_t *ret_count);
+
+/* Tag.N of a request as rows: count, keys, values, doubles. `resource_type` goes into each row. */
+int action_tags(struct action *act, const struct tag_pair_list *pairs, struct tag **ret,
+                size_t *ret_count) must_check;
+/* Tag.N as a filter: a key alone means any value. */
+int action_tag_filter(struct action *act, const struct tag_pair_list *pairs, struct tag **ret,
+                      size_t *ret_count) must_check;
+/* Tags as replies show them, sorted by key as the store keeps them. */
+int action_tag_views(struct action *act, struct str resource_id, struct tag_view_list *ret)
+    must_check;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How instances are made: RunInstances and CreateInstance fill in a struct launch, launch_check
+ * turns it into a plan or the first documented error, launch_make writes the rows. For this folder
+ * only.
+ */
+#pragma once
+
+#include "actions/common.h"
+#include "model/name.h"
+#include "model/network.h"
+
+struct launch_disk {
+    struct opt_int size_gib;
+    int category; /* enum disk_category; -1: absent */
+    struct str name;
+    struct str description;
+    int performance_level; /* enum performance_level; -1: absent */
+    bool keep;             /* DeleteWithInstance=false */
+};
+
+/* What the call says; absent members as in base/shape.h. */
+struct launch {
+    struct str region_id, zone_id, image_id, image_family, type_id;
+    struct str vswitch_id, security_group_id, private_ip;
+    struct str_list security_group_ids;
+    struct str name, description, host_name;
+    struct str_list host_names;
+    bool unique_suffix;
+    struct str password, user_data, resource_group_id;
+    bool password_inherit;
+    int internet_charge_type;
+    int64_t bandwidth_out;
+    struct opt_int bandwidth_in;
+    struct launch_disk system_disk;
+    struct launch_disk *data_disks;
+    size_t data_disk_count;
+    int64_t amount;
+    struct opt_int min_amount;
+    usec_t release_us;
+    int charge_type;
+    struct opt_int period;
+    int period_unit;
+    int spot_strategy;
+    struct opt_float spot_price_limit;
+    int credit_specification;
+    int http_endpoint, http_tokens;
+    int64_t hop_limit;
+    bool deletion_protection;
+    bool hibernation;
+    const struct tag_pair_list *tags;
+    bool public_ip; /* give one when there is bandwidth (RunInstances; CreateInstance never does) */
+    bool start;
+    bool dry_run;
+};
+
+struct launch_plan {
+    const struct launch *launch;
+    const struct catalog_region *region;
+    const struct instance_type *type;
+    const struct catalog_image *image;
+    struct vswitch *vswitch;
+    struct cidr cidr;
+    struct str_list groups;
+    struct name_pattern name, host_name;
+    int64_t amount, min_amount;
+    int64_t bandwidth_in, bandwidth_out;
+    struct tag *tags;
+    size_t tag_count;
+    usec_t expires_us, release_us;
+    struct str password_hash;
+    struct launch_disk system_disk; /* defaults filled in */
+};
+
+int launch_check(struct action *act, const struct launch *launch, struct launch_plan *ret)
+    must_check;
+/* At least plan->min_amount instances, at most plan->amount; *ret their ids. -E_NO_STOCK. */
+int launch_make(struct action *act, const struct launch_plan *plan, struct str_list *ret)
+    must_check;
+/* Checks and, unless it is a dry run, makes. */
+int launch_run(struct action *act, const struct launch *launch, struct str_list *ret) must_check;
+
+/* ── parts that ModifyInstanceAttribute shares ── */
+
+/* "pbkdf2-sha256$rounds$salt$digest", in hex. */
+struct str password_hash(struct env *env, struct arena *arena, struct str password);
+int user_data_check(struct action *act, struct str user_data) must_check;
+/* Between half an hour and three years from now, cut to the minute; `code`: the error otherwise. */
+int release_time_check(struct action *act, usec_t asked, enum error_code code, usec_t *ret)
+    must_check;

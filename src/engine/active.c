@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/active.h"
+
+#include "base/mem.h"
+
+#define NOT_IN_HEAP SIZE_MAX
+
+/* ── the heap of those that wait, earliest first ── */
+
+static void heap_set(struct engine *engine, size_t at, struct active *active)
+{
+    engine->heap[at] = active;
+    active->heap_at = at;
+}
+
+static void heap_up(struct engine *engine, size_t at)
+{
+    struct active *active = engine->heap[at];
+
+    while (at > 0 && engine->heap[(at - 1) / 2]->wake_us > active->wake_us) {
+        heap_set(engine, at, engine->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    heap_set(engine, at, active);
+}
+
+static void heap_down(struct engine *engine, size_t at)
+{
+    struct active *active = engine->heap[at];
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child >= engine->heap_count)
+            break;
+        if (child + 1 < engine->heap_count && engine->heap[child + 1]->wake_us < engine->heap[child]->wake_us)
+            child++;
+        if (engine->heap[child]->wake_us >= active->wake_us)
+            break;
+        heap_set(engine, at, engine->heap[child]);
+        at = child;
+    }
+    heap_set(engine, at, active);
+}
+
+static void heap_add(struct engine *engine, struct active *active)
+{
+    assert(active->heap_at == NOT_IN_HEAP);
+    if (engine->heap_count == engine->heap_capacity) {
+        engine->heap_capacity = MAX_OF(engine->heap_capacity * 2, (size_t)64);
+        engine->heap = xrealloc(engine->heap, engine->heap_capacity * sizeof(engine->heap[0]));
+    }
+    heap_set(engine, engine->heap_count++, active);
+    heap_up(engine, active->heap_at);
+}
+
+static void heap_remove(struct engine *engine, struct active *active)
+{
+    size_t at = active->heap_at;
+    struct active *last;
+
+    if (at == NOT_IN_HEAP)
+        return;
+    assert(engine->heap[at] == active);
+    active->heap_at = NOT_IN_HEAP;
+    last = engine->heap[--engine->heap_count];
+    if (last == active)
+        return;
+    heap_set(engine, at, last);
+    heap_up(engine, at);
+    heap_down(engine, last->heap_at);
+}
+
+/* ── hosts ── */
+
+static void host_slot_init(struct host_slot *host)
+{
+    list_init(&host->link);
+    list_init(&host->ready);
+    list_init(&host->blocked);
+}
+
+struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
+{
+    struct host_slot *host;
+
+    if (str_empty(id)) {
+        if (!engine->nowhere.ready.next)
+            host_slot_init(&engine->nowhere);
+        return &engine->nowhere;
+    }
+    host = map_get(&engine->hosts, id);
+    if (host || !make)
+        return host;
+    host = xcalloc(1, sizeof(*host));
+    host_slot_init(host);
+    host->id_text = xcalloc(id.len + 1, 1);
+    memcpy(host->id_text, id.ptr, id.len);
+    host->id = str_slice(host->id_text, id.len);
+    (void)map_put(&engine->hosts, host->id, host);
+    return host;
+}
+
+/* A host stands in the queue of hosts while it has work and room for it. */
+static void host_slot_queue(struct engine *engine, struct host_slot *host)
+{
+    if (host->queued || list_empty(&host->ready) || host->running >= engine->host_limit)
+        return;
+    host->queued = true;
+    list_append(&engine->ready_hosts, &host->link);
+    if (engine->idle_workers > 0)
+        pthread_cond_signal(&engine->work);
+}
+
+void host_slot_unblock(struct engine *engine, struct host_slot *host)
+{
+    list_for_each_safe (node, &host->blocked) {
+        struct active *active = list_item(node, struct active, blocked);
+
+        list_remove(node);
+        active_wake(engine, active);
+    }
+}
+
+/* ── active jobs ── */
+
+static struct str text_take(char **next, struct str s)
+{
+    struct str copy = s;
+
+    if (!s.ptr)
+        return STR_NONE;
+    if (s.len)
+        memcpy(*next, s.ptr, s.len);
+    copy.ptr = *next;
+    *next += s.len + 1;
+    return copy;
+}
+
+static struct active *active_new(struct engine *engine, const struct job *job)
+{
+    size_t text_bytes = job->instance_id.len + job->account_id.len + job->request_id.len + 3;
+    struct active *active = xcalloc(1, sizeof(*active) + text_bytes);
+    char *next = active->text;
+
+    active->engine = engine;
+    active->heap_at = NOT_IN_HEAP;
+    active->overtaken_us = USEC_NEVER;
+    active->job = *job;
+    active->job.instance_id = text_take(&next, job->instance_id);
+    active->job.account_id = text_take(&next, job->account_id);
+    active->job.request_id = text_take(&next, job->request_id);
+    active->job.holder = engine->node;
+    active->job.error = STR_NONE;
+    list_init(&active->link);
+    list_init(&active->blocked);
+    return active;
+}
+
+static void make_ready(struct engine *engine, struct active *active)
+{
+    heap_remove(engine, active);
+    list_remove(&active->blocked);
+    active->state = ACTIVE_READY;
+    active->woken = false;
+    list_append(&active->host->ready, &active->link);
+    host_slot_queue(engine, active->host);
+}
+
+void active_adopt(struct engine *engine, const struct job *job, struct str host_id)
+{
+    struct active *active = active_new(engine, job);
+    struct active *before;
+
+    pthread_mutex_lock(&engine->mutex);
+    /*
+     * The job before may have ended in the same transaction in which this one was ordered: its record is committed, but
+     * its `done` comes only after this. It stays its own, out of the table.
+     */
+    before = map_take(&engine->jobs, active->job.instance_id);
+    assert(!before || before->state == ACTIVE_RECORDING);
+    active->host = host_slot_get(engine, host_id, true);
+    (void)map_put(&engine->jobs, active->job.instance_id, active);
+    metric_add(METRIC_JOBS_ACTIVE, 1);
+    engine->adopted++;
+    make_ready(engine, active);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+void active_wake(struct engine *engine, struct active *active)
+{
+    if (active->state == ACTIVE_WAITING)
+        make_ready(engine, active);
+    else if (active->state != ACTIVE_READY)
+        active->woken = true;
+}
+
+void active_wait(struct engine *engine, struct active *active, usec_t until_us)
+{
+    assert(active->state == ACTIVE_RUNNING || active->state == ACTIVE_RECORDING);
+    if (active->woken) {
+        make_ready(engine, active);
+        return;
+    }
+    active->state = ACTIVE_WAITING;
+    active->wake_us = until_us;
+    heap_add(engine, active);
+    engine_due(engine, until_us);
+}
+
+void active_end(struct engine *engine, struct active *active)
+{
+    heap_remove(engine, active);
+    list_remove(&active->link);
+    list_remove(&active->blocked);
+    if (map_get(&engine->jobs, active->job.instance_id) == active)
+        (void)map_take(&engine->jobs, active->job.instance_id);
+    metric_add(METRIC_JOBS_ACTIVE, -1);
+    (void)xfree(active);
+}
+
+struct active *active_take(struct engine *engine)
+{
+    struct host_slot *host;
+    struct active *active;
+
+    if (list_empty(&engine->ready_hosts))
+        return NULL;
+    host = list_item(engine->ready_hosts.next, struct host_slot, link);
+    list_remove(&host->link);
+    host->queued = false;
+    assert(!list_empty(&host->ready) && host->running < engine->host_limit);
+    active = list_item(host->ready.next, struct active, link);
+    list_remove(&active->link);
+    host->running++;
+    /* At the end of the queue again: hosts take turns. */
+    host_slot_queue(engine, host);
+    assert(active->state == ACTIVE_READY);
+    active->state = ACTIVE_RUNNING;
+    active->woken = false;
+    if (active->overtaken_us < active->job.deadline_us) {
+        active->job.deadline_us = active->overtaken_us;
+        if (active->job.step < STEP_CUT)
+            active->job.step = STEP_CUT;
+    }
+    return active;
+}
+
+void active_leave(struct engine *engine, struct active *active)
+{
+    assert(active->host->running > 0);
+    active->host->running--;
+    host_slot_queue(engine, active->host);
+}
+
+usec_t active_tick(struct engine *engine, usec_t now)
+{
+    while (engine->heap_count > 0 && engine->heap[0]->wake_us <= now)
+        make_ready(engine, engine->heap[0]);
+    return engine->heap_count > 0 ? engine->heap[0]->wake_us : USEC_NEVER;
+}
+
+void active_free_all(struct engine *engine)
+{
+    struct str key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&engine->jobs, &cursor, &key, &value);)
+        (void)xfree(value);
+    map_done(&engine->jobs);
+    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &key, &value);) {
+        struct host_slot *host = value;
+
+        (void)xfree(host->id_text);
+        (void)xfree(host->url_text);
+        (void)xfree(host);
+    }
+    map_done(&engine->hosts);
+    list_for_each_safe (node, &engine->hints)
+        (void)xfree(list_item(node, struct hint, link));
+    engine->heap = xfree(engine->heap);
+}
+
+void engine_due(struct engine *engine, usec_t due_us)
+{
+    if (due_us >= engine->timer_until_us)
+        return;
+    engine->timer_until_us = due_us;
+    pthread_cond_signal(&engine->timer);
+}
+
+void chore_due(struct engine *engine, enum chore_id id, usec_t due_us)
+{
+    struct chore *chore = &engine->chores[id];
+
+    chore->due_us = MIN_OF(chore->due_us, due_us);
+    engine_due(engine, chore->due_us);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the engine only: the jobs in memory, who may run when, and what a step may do.
+ *
+ * An active job is in exactly one place:
+ *
+ *               due, event               taken by a worker
+ *   WAITING ───────────────▶ READY ───────────────────▶ RUNNING ──▶ WAITING (event, time, retry)
+ *   (timer heap)             (its host's queue)            │
+ *                              ▲                           └──────▶ RECORDING (a write is on its way) ──▶ READY or gone
+ *                              └──────────────────────────────────────────┘
+ *
+ * Invariants
+ * 1. engine.mutex guards every member of this file but the inside of a job that is RUNNING (its worker's) or RECORDING
+ *    (the store's writer's). Nothing of store or hypervisor is called with the mutex held.
+ * 2. A job is on one worker at most; a host has at most `host_limit` calls at a time.
+ * 3. A wake-up is never lost: one that comes while the job runs or records makes it READY again afterwards.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/metric.h"
+#include "base/option.h"
+#include "engine/engine.h"
+
+struct run;
+
+/* What a step says when it returns. */
+enum step_result {
+    STEP_NEXT,   /* done: the next one, at once */
+    STEP_AGAIN,  /* job.step was set to another one: that one, at once */
+    STEP_WAIT,   /* until run.wake_us or an event */
+    STEP_RETRY,  /* it failed with run.error: again after a while */
+    STEP_RECORD, /* active.apply goes to the writer, then active.after */
+};
+
+enum active_state { ACTIVE_WAITING, ACTIVE_READY, ACTIVE_RUNNING, ACTIVE_RECORDING };
+
+enum after_record { AFTER_NEXT, AFTER_RETRY, AFTER_END };
+
+#define JOB_ERROR_BYTES 160 /* of job.error: one sentence */
+
+struct active {
+    struct write write; /* the record that is on its way */
+    struct engine *engine;
+    int (*apply)(struct tx *tx, struct active *active);
+    enum after_record after;
+    enum active_state state;
+    bool woken;         /* invariant 3 */
+    usec_t overtaken_us; /* a forced order came in: the deadline is this one; USEC_NEVER: none */
+    struct host_slot *host;
+    struct list link;    /* READY: in host->ready */
+    struct list blocked; /* in host->blocked while the host doesn't answer */
+    usec_t wake_us;
+    size_t heap_at;
+    /* the worker's */
+    struct job job;
+    usec_t next_press_us;
+    bool pressed_early;  /* the latest press met a booting guest */
+    usec_t next_cut_us;
+    int cut_level;       /* enum machine_cut of the next cut */
+    bool pending;        /* the row still says Pending */
+    enum machine_end end; /* why it went off, for boot failures */
+    bool error_saved;    /* what job.error says is in the row */
+    char error[JOB_ERROR_BYTES];
+    char text[];         /* of the job's strings */
+};
+
+struct host_slot {
+    struct str id;
+    char *id_text;
+    char *url_text;
+    bool present;       /* in the store's table at the last look */
+    bool added;         /* the hypervisor took it */
+    bool queued;        /* in engine.ready_hosts */
+    size_t running;
+    struct list link;   /* in engine.ready_hosts */
+    struct list ready;  /* active.link */
+    struct list blocked; /* active.blocked: to be woken when the host answers again */
+};
+
+/* Something may have happened to an instance that has no job. */
+struct hint {
+    struct list link;
+    struct str host_id;
+    struct str id;
+    char text[];
+};
+
+enum chore_id { CHORE_LEASE, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_COUNT };
+
+/* Regular work of the engine itself: a write, or something for a worker that may block. */
+struct chore_row {
+    const char *name;
+    int (*apply)(struct tx *tx, struct engine *engine);      /* in the writer; NULL: `work` */
+    void (*done)(struct engine *engine, int result);         /* after apply; sets the next due time */
+    void (*work)(struct engine *engine, struct arena *arena); /* on a worker; sets the next due time */
+};
+
+struct chore {
+    struct write write;
+    struct engine *engine;
+    usec_t due_us;
+    bool busy;
+};
+
+struct reconcile;
+
+struct engine {
+    struct store *store;
+    struct hypervisor *hypervisor;
+    struct env *env;
+    const struct options *options;
+    char *node_text;
+    struct str node;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work;  /* something for a worker, or stopping */
+    pthread_cond_t timer; /* something is due earlier than timer_until_us, or stopping */
+    struct map jobs;      /* instance id → active */
+    struct map hosts;     /* host id → host_slot */
+    struct host_slot nowhere; /* of jobs whose machine has no known host */
+    struct list ready_hosts;
+    struct list hints;
+    size_t hint_count;
+    bool hint_busy;       /* one worker at a time looks at hints, so that a slow host can't hold all of them */
+    struct active **heap;
+    size_t heap_count;
+    size_t heap_capacity;
+    size_t host_limit;
+    struct chore chores[CHORE_COUNT];
+    usec_t timer_until_us;
+    usec_t lease_until_us;
+    usec_t lease_asked_us; /* the lease that is being written */
+    usec_t release_next_us; /* found by CHORE_RELEASE */
+    size_t claimed;         /* jobs by the latest CHORE_CLAIM */
+    int64_t adopted;        /* jobs so far */
+    int64_t adopted_before; /* the same at the latest CHORE_EXPIRE */
+    int64_t epoch;
+    bool fenced;
+    bool watching;
+    bool stopping;
+    size_t idle_workers;
+    size_t thread_count;
+    pthread_t *threads; /* the timer's, then the workers' */
+    struct reconcile *reconcile;
+};
+
+/* ── active.c: table, heap, queues. All need the mutex unless they say otherwise. ── */
+
+/* A job that is durable becomes active here. Takes the mutex. A machine without a host has host_id absent. */
+void active_adopt(struct engine *engine, const struct job *job, struct str host_id);
+void active_wake(struct engine *engine, struct active *active);
+/* Waits until `until_us`, unless it was woken meanwhile. */
+void active_wait(struct engine *engine, struct active *active, usec_t until_us);
+/* Out of the table and freed. */
+void active_end(struct engine *engine, struct active *active);
+/* The next READY job whose host has room becomes RUNNING; NULL: none. */
+struct active *active_take(struct engine *engine);
+/* Its host's slot is given back; the job itself is the caller's to place. */
+void active_leave(struct engine *engine, struct active *active);
+/* Makes READY what is due by `now`; returns when the next is. */
+usec_t active_tick(struct engine *engine, usec_t now);
+void active_free_all(struct engine *engine);
+struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make);
+/* Every job that waited for the host to answer is READY. */
+void host_slot_unblock(struct engine *engine, struct host_slot *host);
+/* Sees to it that the timer looks again by `due_us`. */
+void engine_due(struct engine *engine, usec_t due_us);
+/* CHORE is due at `due_us` or earlier. */
+void chore_due(struct engine *engine, enum chore_id id, usec_t due_us);
+
+/* ── steps.c: the tables and their interpreter ── */
+
+struct step {
+    const char *name;
+    enum step_result (*run)(struct run *run);
+};
+
+struct job_kind_row {
+    const char *name;
+    const struct step *steps;
+    size_t count;
+    int64_t define; /* index of the step that defines the machine; -1: none */
+};
+extern const struct job_kind_row job_kinds[];
+
+/* The steps that ask a machine to end are the first of every kind that does: jumps use these. */
+enum { STEP_PRESS, STEP_CUT, STEP_DEAD, STEP_AFTER_DEAD };
+
+/* One pass over a job's steps on one worker. */
+struct run {
+    struct engine *engine;
+    struct active *active;
+    struct job *job;
+    struct hypervisor *hv;
+    struct str host_id;
+    struct arena *arena;
+    usec_t now;
+    usec_t wake_us;
+    int error;          /* of STEP_RETRY: enum error_code */
+    const char *doing;  /* what failed, in words */
+    bool looked;        /* status is what the host said after our latest command */
+    bool reached;       /* the host answered in this pass */
+    struct machine_status status;
+};
+
+/* Runs the job until it waits, records or ends; gives the worker's hold on it back. Takes the mutex. */
+void active_run(struct engine *engine, struct active *active, struct arena *arena);
+
+/* True: status is fresh. False: the step returns STEP_RETRY. */
+bool run_look(struct run *run) must_check;
+/* The result of a command: looks have to be taken again. True: it was carried out. */
+bool run_did(struct run *run, int r, const char *doing) must_check;
+enum step_result run_failed(struct run *run, int r, const char *doing);
+enum step_result run_goto(struct run *run, int64_t step);
+enum step_result run_record(struct run *run, int (*apply)(struct tx *tx, struct active *active), enum after_record after);
+static inline bool machine_is_dead(const struct machine_status *status)
+{
+    return status->state == MACHINE_ABSENT || status->state == MACHINE_OFF;
+}
+/* Cuts harder each time, kill_wait_s apart. STEP_NEXT: it is dead. */
+enum step_result run_cut_ladder(struct run *run);
+
+enum step_result step_press(struct run *run);
+enum step_result step_cut(struct run *run);
+enum step_result step_dead(struct run *run);
+enum step_result step_clear(struct run *run);
+enum step_result step_release(struct run *run);
+enum step_result step_stopped(struct run *run);
+enum step_result step_define(struct run *run);
+enum step_result step_announce(struct run *run);
+enum step_result step_start(struct run *run);
+enum step_result step_booted(struct run *run);
+enum step_result step_running(struct run *run);
+enum step_result step_undefine(struct run *run);
+enum step_result step_gone(struct run *run);
+
+/* ── record.c: what a job writes; each runs in the store's writer ── */
+
+int record_escalation(struct tx *tx, struct active *active);
+int record_revert(struct tx *tx, struct active *active);
+int record_error(struct tx *tx, struct active *active);
+int record_stopped(struct tx *tx, struct active *active);
+int record_starting(struct tx *tx, struct active *active);
+int record_running(struct tx *tx, struct active *active);
+int record_start_failed(struct tx *tx, struct active *active);
+int record_gone(struct tx *tx, struct active *active);
+
+struct change {
+    struct str from;
+    struct str to;
+    struct str reason;
+    struct str request_id;
+    struct str actor;
+};
+int record_event(struct tx *tx, enum event_kind kind, struct str account_id, struct str instance_id, const struct change *change);
+int record_system_event(struct tx *tx, const struct instance *inst, const char *type, const char *reason);
+struct str state_text(int state);
+
+/* ── holdings.c: what an instance holds beside its row ── */
+
+/* A host with room is found and charged: inst->host_id. -E_NO_STOCK. */
+int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
+/* inst->host_id is given back and absent. */
+int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
+/* The next free public address: inst->public_ip. -E_NO_STOCK when all are taken. */
+int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
+int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
+/* The row and all that goes with it. */
+int holdings_drop(struct tx *tx, struct instance *inst) must_check;
+/* "i-…-local-0": the id of a local disk at its host. */
+struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
+
+/* ── order.c ── */
+
+/* After COMMIT the job, which is in the store, becomes active. */
+void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id);
+
+/* ── observe.c, reconcile.c, chore.c ── */
+
+/* Looks at an instance that has no job and puts right what differs from its row. */
+void engine_observe(struct engine *engine, struct arena *arena, struct str host_id, struct str id);
+void engine_watch(void *arg, const struct machine_event *event);
+void engine_hint(struct engine *engine, struct str host_id, struct str id);
+void reconcile_work(struct engine *engine, struct arena *arena);
+struct reconcile *reconcile_free(struct reconcile *reconcile);
+extern const struct chore_row chore_rows[CHORE_COUNT];
+int engine_take_node(struct engine *engine, struct fail *fail) must_check;
+/* Submits the due writes, queues the due work; returns when the next is due. Takes the mutex. */
+usec_t engine_tick(struct engine *engine);
+/* Does one piece of work; false: there is none. Takes the mutex. */
+bool engine_work_once(struct engine *engine, struct arena *arena);

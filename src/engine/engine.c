@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's life, its threads, and the loop that does the same without threads. */
+#include "engine/engine.h"
+
+#include "base/mem.h"
+#include "engine/active.h"
+
+int engine_open(const struct engine_settings *settings, struct fail *fail, struct engine **ret)
+{
+    struct engine *engine = xcalloc(1, sizeof(*engine));
+
+    (void)fail;
+    engine->store = settings->store;
+    engine->hypervisor = settings->hypervisor;
+    engine->env = settings->env;
+    engine->options = settings->options;
+    engine->node_text = xcalloc(settings->node.len + 1, 1);
+    memcpy(engine->node_text, settings->node.ptr, settings->node.len);
+    engine->node = str_slice(engine->node_text, settings->node.len);
+    pthread_mutex_init(&engine->mutex, NULL);
+    pthread_cond_init(&engine->work, NULL);
+    pthread_cond_init(&engine->timer, NULL);
+    map_init(&engine->jobs, env_random_u64(engine->env));
+    map_init(&engine->hosts, env_random_u64(engine->env));
+    list_init(&engine->ready_hosts);
+    list_init(&engine->hints);
+    /* One slow host holds half of the workers at most. */
+    engine->host_limit = (size_t)MAX_OF(engine->options->engine_workers / 2, (int64_t)1);
+    for (size_t i = 0; i < CHORE_COUNT; i++)
+        engine->chores[i] = (struct chore){.engine = engine, .due_us = USEC_NEVER};
+    engine->timer_until_us = USEC_NEVER;
+    *ret = engine;
+    return 0;
+}
+
+struct engine *engine_close(struct engine *engine)
+{
+    if (!engine)
+        return NULL;
+    assert(engine->thread_count == 0);
+    if (engine->watching)
+        engine->hypervisor->ops->watch(engine->hypervisor, NULL, NULL);
+    active_free_all(engine);
+    engine->reconcile = reconcile_free(engine->reconcile);
+    pthread_cond_destroy(&engine->timer);
+    pthread_cond_destroy(&engine->work);
+    pthread_mutex_destroy(&engine->mutex);
+    (void)xfree(engine->node_text);
+    return xfree(engine);
+}
+
+struct hypervisor *engine_hypervisor(struct engine *engine)
+{
+    return engine->hypervisor;
+}
+
+const struct options *engine_options(const struct engine *engine)
+{
+    return engine->options;
+}
+
+/* ── chores ── */
+
+static int chore_run(struct tx *tx, struct write *write)
+{
+    struct chore *chore = container_of(write, struct chore, write);
+    const struct chore_row *row = &chore_rows[chore - chore->engine->chores];
+
+    return row->apply(tx, chore->engine);
+}
+
+static void chore_done(struct write *write, int result)
+{
+    struct chore *chore = container_of(write, struct chore, write);
+    struct engine *engine = chore->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+    chore->busy = false;
+    pthread_mutex_unlock(&engine->mutex);
+    chore_rows[chore - engine->chores].done(engine, result);
+    pthread_mutex_lock(&engine->mutex);
+    engine_due(engine, chore->due_us); /* somebody may have set it while it was busy */
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static void chore_submit(struct engine *engine, enum chore_id id)
+{
+    struct chore *chore = &engine->chores[id];
+    int r;
+
+    chore->write = (struct write){.run = chore_run, .done = chore_done};
+    r = store_submit(engine->store, &chore->write);
+    if (r < 0)
+        chore_done(&chore->write, r);
+}
+
+/* Starts those writes that are due; returns when the next chore is. Needs the mutex; `ret_submit` is a set of ids. */
+static usec_t chores_due(struct engine *engine, usec_t now, unsigned *ret_submit)
+{
+    usec_t next = USEC_NEVER;
+
+    for (unsigned i = 0; i < CHORE_COUNT; i++) {
+        struct chore *chore = &engine->chores[i];
+
+        if (chore->busy)
+            continue;
+        if (chore->due_us > now) {
+            next = MIN_OF(next, chore->due_us);
+        } else if (chore_rows[i].apply) {
+            chore->busy = true;
+            chore->due_us = USEC_NEVER;
+            *ret_submit |= 1u << i;
+        } else if (engine->idle_workers > 0) {
+            pthread_cond_signal(&engine->work);
+        }
+    }
+    return next;
+}
+
+usec_t engine_tick(struct engine *engine)
+{
+    usec_t now = env_now(engine->env);
+    unsigned submit = 0;
+    usec_t next;
+
+    pthread_mutex_lock(&engine->mutex);
+    next = active_tick(engine, now);
+    next = MIN_OF(next, chores_due(engine, now, &submit));
+    engine->timer_until_us = next;
+    pthread_mutex_unlock(&engine->mutex);
+    for (unsigned i = 0; i < CHORE_COUNT; i++)
+        if (submit & 1u << i)
+            chore_submit(engine, (enum chore_id)i);
+    return next;
+}
+
+/* ── work ── */
+
+struct work {
+    struct active *active;
+    struct hint *hint;
+    int chore; /* enum chore_id; -1: none */
+};
+
+/* Without a valid lease somebody else may act for this node: nothing is done until it is renewed. */
+static bool may_act(const struct engine *engine, usec_t now)
+{
+    return !engine->stopping && !engine->fenced && now < engine->lease_until_us;
+}
+
+static int find_chore(const struct engine *engine, usec_t now)
+{
+    for (int i = 0; i < CHORE_COUNT; i++)
+        if (chore_rows[i].work && !engine->chores[i].busy && engine->chores[i].due_us <= now)
+            return i;
+    return -1;
+}
+
+static bool has_work(const struct engine *engine, usec_t now)
+{
+    if (!may_act(engine, now))
+        return false;
+    return !list_empty(&engine->ready_hosts) || (!engine->hint_busy && !list_empty(&engine->hints)) ||
+           find_chore(engine, now) >= 0;
+}
+
+static bool take_work(struct engine *engine, usec_t now, struct work *ret)
+{
+    *ret = (struct work){.chore = -1};
+    if (!has_work(engine, now))
+        return false;
+    ret->chore = find_chore(engine, now);
+    if (ret->chore >= 0) {
+        engine->chores[ret->chore].busy = true;
+        engine->chores[ret->chore].due_us = USEC_NEVER;
+    } else if (!engine->hint_busy && !list_empty(&engine->hints)) {
+        ret->hint = list_item(engine->hints.next, struct hint, link);
+        list_remove(&ret->hint->link);
+        engine->hint_count--;
+        engine->hint_busy = true;
+    } else {
+        ret->active = active_take(engine);
+        assert(ret->active);
+    }
+    return true;
+}
+
+bool engine_work_once(struct engine *engine, struct arena *arena)
+{
+    usec_t now = env_now(engine->env);
+    struct work work;
+    bool taken;
+
+    pthread_mutex_lock(&engine->mutex);
+    taken = take_work(engine, now, &work);
+    pthread_mutex_unlock(&engine->mutex);
+    if (!taken)
+        return false;
+    if (work.active)
+        active_run(engine, work.active, arena);
+    else if (work.hint)
+        engine_observe(engine, arena, work.hint->host_id, work.hint->id);
+    else
+        chore_rows[work.chore].work(engine, arena);
+    pthread_mutex_lock(&engine->mutex);
+    if (work.hint)
+        engine->hint_busy = false;
+    if (work.chore >= 0) {
+        engine->chores[work.chore].busy = false;
+        engine_due(engine, engine->chores[work.chore].due_us);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    (void)xfree(work.hint);
+    arena_reset(arena);
+    return true;
+}
+
+usec_t engine_run_due(struct engine *engine)
+{
+    struct arena arena;
+    usec_t next;
+
+    assert(engine->thread_count == 0);
+    arena_init(&arena, LIMIT_STEP_ARENA_BYTES);
+    do {
+        next = engine_tick(engine);
+    } while (engine_work_once(engine, &arena));
+    arena_done(&arena);
+    return next;
+}
+
+/* ── threads ── */
+
+static void *worker_main(void *arg)
+{
+    struct engine *engine = arg;
+    struct arena arena;
+    bool stopping = false;
+
+    arena_init(&arena, LIMIT_STEP_ARENA_BYTES);
+    while (!stopping) {
+        pthread_mutex_lock(&engine->mutex);
+        while (!engine->stopping && !has_work(engine, env_now(engine->env))) {
+            engine->idle_workers++;
+            pthread_cond_wait(&engine->work, &engine->mutex);
+            engine->idle_workers--;
+        }
+        stopping = engine->stopping;
+        pthread_mutex_unlock(&engine->mutex);
+        if (!stopping)
+            (void)engine_work_once(engine, &arena);
+    }
+    arena_done(&arena);
+    return NULL;
+}
+
+static void *timer_main(void *arg)
+{
+    struct engine *engine = arg;
+    bool stopping = false;
+
+    while (!stopping) {
+        (void)engine_tick(engine);
+        pthread_mutex_lock(&engine->mutex);
+        if (!engine->stopping && engine->timer_until_us > env_now(engine->env))
+            env_wait(engine->env, &engine->timer, &engine->mutex, engine->timer_until_us);
+        stopping = engine->stopping;
+        pthread_mutex_unlock(&engine->mutex);
+    }
+    return NULL;
+}
+
+int engine_recover(struct engine *engine, struct fail *fail)
+{
+    struct arena arena;
+    usec_t now;
+    int r;
+
+    r = engine_take_node(engine, fail);
+    if (r < 0)
+        return r;
+    arena_init(&arena, LIMIT_STEP_ARENA_BYTES);
+    chore_rows[CHORE_HOSTS].work(engine, &arena);
+    arena_done(&arena);
+    engine->hypervisor->ops->watch(engine->hypervisor, engine_watch, engine);
+    engine->watching = true;
+    now = env_now(engine->env);
+    pthread_mutex_lock(&engine->mutex);
+    chore_due(engine, CHORE_LEASE, now + engine->options->engine_lease_s * USEC_PER_SEC / 3);
+    chore_due(engine, CHORE_CLAIM, now);
+    chore_due(engine, CHORE_EXPIRE, now);
+    chore_due(engine, CHORE_RELEASE, now);
+    chore_due(engine, CHORE_RECONCILE, now);
+    pthread_mutex_unlock(&engine->mutex);
+    return 0;
+}
+
+int engine_start(struct engine *engine, struct fail *fail)
+{
+    size_t count = 1 + (size_t)engine->options->engine_workers;
+    int r;
+
+    r = engine_recover(engine, fail);
+    if (r < 0)
+        return r;
+    engine->threads = xcalloc(count, sizeof(engine->threads[0]));
+    for (size_t i = 0; i < count; i++) {
+        r = pthread_create(&engine->threads[i], NULL, i == 0 ? timer_main : worker_main, engine);
+        if (r != 0) {
+            engine_stop(engine);
+            return fail_text(fail, E_IO, "can't start thread %zu of %zu of the engine: %s", i + 1, count, strerror(r));
+        }
+        engine->thread_count++;
+    }
+    return 0;
+}
+
+void engine_stop(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->mutex);
+    engine->stopping = true;
+    pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->timer);
+    pthread_mutex_unlock(&engine->mutex);
+    for (size_t i = 0; i < engine->thread_count; i++)
+        pthread_join(engine->threads[i], NULL);
+    engine->thread_count = 0;
+    engine->threads = xfree(engine->threads);
+}

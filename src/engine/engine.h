@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Durable work: jobs that carry instances from state to state through any crash.
+ *
+ * Invariants
+ * 1. The transition of an instance and the job that carries it out are one transaction.
+ * 2. A step may run again at any time: it looks before it acts, and records after it has acted.
+ * 3. Stopped is written only after hv probe has said OFF (or the machine was never defined) for the job's incarnation.
+ * 4. Deadlines are in the job row and never move later.
+ * 5. Only the holder of the node's current epoch writes a job.
+ */
+#pragma once
+
+#include "hypervisor/hypervisor.h"
+#include "store/store.h"
+
+struct engine;
+
+struct engine_settings {
+    struct store *store;
+    struct hypervisor *hypervisor;
+    struct env *env;
+    const struct options *options;
+    struct str node;           /* this process's name among nodes; "local" with SQLite */
+};
+
+int engine_open(const struct engine_settings *settings, struct fail *fail, struct engine **ret) must_check;
+/* Takes the lease, registers the hosts, claims unfinished jobs, reconciles; then starts workers and timers. */
+int engine_start(struct engine *engine, struct fail *fail) must_check;
+/* As engine_start, but without threads: the simulation and unit tests drive engine_run_due. */
+int engine_recover(struct engine *engine, struct fail *fail) must_check;
+/* Lets running steps end, gives no new ones, stops the threads. Unfinished jobs stay for the next start. */
+void engine_stop(struct engine *engine);
+struct engine *engine_close(struct engine *engine);
+/* Runs every step, timer and reconciliation that is due, inline; returns when the next is due (USEC_NEVER: nothing known). */
+usec_t engine_run_due(struct engine *engine);
+
+/* ── orders: called by actions inside their write transaction. Checks have been made; rows and job are written here. ── */
+
+struct order {
+    struct str request_id;
+    struct str actor;     /* access key id, for the event */
+    int reason;           /* enum stop_reason */
+};
+
+/* Running → Stopping. On force with stop.force_overtakes also Stopping (the waiting job is cut short). */
+int engine_order_stop(struct engine *engine, struct tx *tx, struct instance *inst, const struct stop_order *stop,
+                      const struct order *order, struct fail *fail) must_check;
+/* Stopped or Pending → Starting: reserves capacity if none is (-E_NO_STOCK), gives a public address if one is owed, next incarnation. */
+int engine_order_start(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
+                       struct fail *fail) must_check;
+/* Running → Starting. force: power cycle. */
+int engine_order_reboot(struct engine *engine, struct tx *tx, struct instance *inst, bool force, const struct order *order,
+                        struct fail *fail) must_check;
+/*
+ * Releases: Stopped at once for the API (job cleans up the host), Running through Stopping (`force_stop`: power off,
+ * else asks the guest first). Afterwards the instance and what goes with it is gone.
+ */
+int engine_order_delete(struct engine *engine, struct tx *tx, struct instance *inst, bool force_stop, const struct order *order,
+                        struct fail *fail) must_check;
+/*
+ * A new instance's row is given to the engine: places it (capacity; -E_NO_STOCK), writes its first billing segment and event.
+ * State PENDING, then as `start`: job start (ends RUNNING) or at once STOPPED. inst->host_id is set.
+ */
+int engine_order_create(struct engine *engine, struct tx *tx, struct instance *inst, bool start, const struct order *order,
+                        struct fail *fail) must_check;
+/* A host was added, changed or removed by the operator: take it up after COMMIT. */
+void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_id);
+struct hypervisor *engine_hypervisor(struct engine *engine);
+/* release_us of an instance changed: look again when the next one is due. */
+void engine_release_changed(struct engine *engine, struct tx *tx);
+const struct options *engine_options(const struct engine *engine);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an instance holds beside its row: room on a host, addresses, disks, tags, memberships. */
+#include "engine/active.h"
+#include "model/place.h"
+
+/*
+ * The system's public addresses: the block that RFC 2544 sets aside for measurements, so that they never meet a real
+ * network. The cursor goes round, so that an address that was given back is not given out again at once.
+ */
+#define PUBLIC_BASE ((uint32_t)198 << 24 | (uint32_t)18 << 16)
+#define PUBLIC_COUNT ((1 << 17) - 2)
+#define PUBLIC_CURSOR STR("public_address")
+#define PUBLIC_SCOPE STR("public")
+/* Taken neighbours that are skipped in one order; beyond that the block counts as sold out. */
+#define PUBLIC_TRIES 4096
+
+int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
+{
+    const struct instance_type *type = instance_type_of(inst);
+    struct host *hosts;
+    struct host *host;
+    size_t count;
+    int r;
+
+    assert(str_empty(inst->host_id));
+    r = store_host_list(tx, &hosts, &count);
+    if (r < 0)
+        return r;
+    host = place_choose(hosts, count, inst->region_id, inst->zone_id, type);
+    if (!host)
+        return fail(fail, E_NO_STOCK);
+    r = store_host_reserve(tx, host->id, type->vcpus, type->memory_mib);
+    if (r == -E_LIMIT)
+        return fail(fail, E_NO_STOCK);
+    if (r < 0)
+        return r;
+    inst->host_id = host->id;
+    return 0;
+}
+
+int holdings_unplace(struct tx *tx, struct instance *inst)
+{
+    const struct instance_type *type = instance_type_of(inst);
+    int r;
+
+    if (str_empty(inst->host_id))
+        return 0;
+    r = store_host_reserve(tx, inst->host_id, -type->vcpus, -type->memory_mib);
+    if (r < 0)
+        return r;
+    inst->host_id = STR_NONE;
+    return 0;
+}
+
+static struct str public_address(struct arena *arena, int64_t cursor)
+{
+    uint32_t address = PUBLIC_BASE + 1 + (uint32_t)(cursor % PUBLIC_COUNT);
+
+    return arena_printf(arena, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+}
+
+int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail)
+{
+    int64_t cursor;
+    int r;
+
+    assert(str_empty(inst->public_ip));
+    r = store_number_get(tx, PUBLIC_CURSOR, &cursor);
+    if (r < 0)
+        return r;
+    for (int tries = 0; tries < PUBLIC_TRIES; tries++, cursor++) {
+        struct str address = public_address(tx_arena(tx), cursor);
+
+        r = store_address_take(tx, PUBLIC_SCOPE, address, inst->id);
+        if (r == -E_EXISTS)
+            continue;
+        if (r < 0)
+            return r;
+        inst->public_ip = address;
+        return store_number_set(tx, PUBLIC_CURSOR, (cursor + 1) % PUBLIC_COUNT);
+    }
+    return fail(fail, E_NO_STOCK);
+}
+
+/* Remembers that there was one: `inst` has hot columns only, the memory is a cold one. */
+int holdings_free_address(struct tx *tx, struct instance *inst)
+{
+    struct instance *full;
+    int r;
+
+    if (str_empty(inst->public_ip))
+        return 0;
+    r = store_address_free(tx, PUBLIC_SCOPE, inst->public_ip);
+    if (r < 0)
+        return r;
+    inst->public_ip = STR_NONE;
+    r = store_instance_get(tx, inst->id, &full);
+    if (r < 0)
+        return r;
+    full->wants_public_ip = true;
+    return store_instance_save_doc(tx, full);
+}
+
+static int drop_disk(struct tx *tx, const struct instance *inst, struct disk *disk)
+{
+    bool locked = (inst->locks & (INT64_C(1) << LOCK_REASON_SECURITY)) != 0;
+    bool local = disk->category >= DISK_CATEGORY_EPHEMERAL_SSD;
+    int r;
+
+    /* An instance that is locked for security takes all its disks with it (lifecycle.md §2.3). */
+    if (disk->delete_with_instance || disk->type == DISK_TYPE_SYSTEM || local || locked) {
+        r = store_tag_delete(tx, disk->id, STR_NONE);
+        if (r < 0 && r != -E_NOT_FOUND)
+            return r;
+        return store_disk_delete(tx, disk->id);
+    }
+    disk->instance_id = STR_NONE;
+    disk->device = STR_NONE;
+    disk->status = DISK_STATUS_AVAILABLE;
+    disk->attached_us = 0;
+    return store_disk_save(tx, disk);
+}
+
+static int drop_disks(struct tx *tx, const struct instance *inst)
+{
+    struct disk *disks;
+    size_t count;
+    int r;
+
+    r = store_disk_of_instance(tx, inst->id, &disks, &count);
+    for (size_t i = 0; r >= 0 && i < count; i++)
+        r = drop_disk(tx, inst, &disks[i]);
+    return r;
+}
+
+static int drop_addresses(struct tx *tx, const struct instance *inst)
+{
+    int r = 0;
+
+    if (!str_empty(inst->public_ip))
+        r = store_address_free(tx, PUBLIC_SCOPE, inst->public_ip);
+    if (r >= 0 && !str_empty(inst->private_ip))
+        r = store_address_free(tx, inst->vswitch_id, inst->private_ip);
+    return r;
+}
+
+int holdings_drop(struct tx *tx, struct instance *inst)
+{
+    int r;
+
+    r = drop_disks(tx, inst);
+    if (r < 0)
+        return r;
+    r = drop_addresses(tx, inst);
+    if (r < 0)
+        return r;
+    r = holdings_unplace(tx, inst);
+    if (r < 0)
+        return r;
+    r = store_tag_delete(tx, inst->id, STR_NONE);
+    if (r < 0 && r != -E_NOT_FOUND)
+        return r;
+    r = store_group_leave_all(tx, inst->id);
+    if (r < 0)
+        return r;
+    r = store_segment_switch(tx, inst, -1, tx_now(tx));
+    if (r < 0)
+        return r;
+    return store_instance_delete(tx, inst);
+}
+
+struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index)
+{
+    return arena_printf(arena, "%.*s-local-%d", STR_ARG(instance_id), (int)index);
+}

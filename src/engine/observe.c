@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happened without our doing: a guest switched itself off, crashed, lost its host; a machine runs that should not.
+ * Events and lists of hosts are hints only: here the row is read first, then the host is asked, then what is written
+ * depends on the row being unchanged. A machine is touched only if its incarnation is not later than the row that was
+ * read: a start that was ordered in between has a later one (law 5).
+ */
+#include "base/mem.h"
+#include "engine/active.h"
+
+#define HINTS_MAX 65536 /* more than this and the next reconciliation finds them, cheaper */
+
+struct observation {
+    struct engine *engine;
+    struct str host_id;
+    struct str id;
+    struct machine_status status;
+    /* the row as it was read */
+    bool exists;
+    int state;
+    int64_t job_id;
+    int64_t incarnation;
+    bool placed_here;
+};
+
+static int read_row(struct observation *seen)
+{
+    struct tx *tx = store_read_begin(seen->engine->store);
+    struct instance *inst;
+    int r;
+
+    r = store_instance_get_hot(tx, seen->id, &inst);
+    if (r >= 0) {
+        seen->exists = true;
+        seen->state = inst->state;
+        seen->job_id = inst->job_id;
+        seen->incarnation = inst->incarnation;
+        seen->placed_here = str_eq(inst->host_id, seen->host_id);
+    }
+    store_read_end(tx);
+    return r == -E_NOT_FOUND ? 0 : r;
+}
+
+/* Why it went off, and what DescribeInstanceHistoryEvents says of it. NULL: nothing, since the guest wanted it. */
+struct cause {
+    enum stop_reason reason;
+    const char *type;
+    const char *text;
+};
+
+static struct cause cause_of(const struct machine_status *status)
+{
+    static const struct cause by_end[] = {
+        [MACHINE_END_UNKNOWN] = {STOP_REASON_CRASH, "InstanceFailure.Reboot", "The instance stopped for an unknown reason."},
+        [MACHINE_END_GUEST] = {STOP_REASON_GUEST, NULL, NULL},
+        [MACHINE_END_CUT] = {STOP_REASON_OPERATOR, NULL, NULL},
+        [MACHINE_END_CRASH] = {STOP_REASON_CRASH, "InstanceFailure.Reboot",
+                               "The operating system crashed; the instance is stopped."},
+        [MACHINE_END_HOST] = {STOP_REASON_HOST, "SystemFailure.Reboot", "The host failed; the instance is stopped."},
+    };
+
+    if (status->state == MACHINE_ABSENT)
+        return by_end[MACHINE_END_HOST];
+    return by_end[status->end];
+}
+
+static int write_found_off(struct tx *tx, void *arg)
+{
+    const struct observation *seen = arg;
+    struct cause cause = cause_of(&seen->status);
+    struct change change = {STR("Running"), STR("Stopped"), str_from(stop_reason_text(cause.reason)), STR_NONE,
+                            STR("engine")};
+    struct instance *inst;
+    int r;
+
+    r = store_instance_get_hot(tx, seen->id, &inst);
+    if (r < 0)
+        return r == -E_NOT_FOUND ? 0 : r;
+    if (inst->state != INSTANCE_STATE_RUNNING || inst->job_id != 0 || inst->incarnation != seen->incarnation)
+        return 0;
+    /* Not a stop of the API: everything is kept and billed, whatever the account's default says (§4). */
+    inst->stopped_mode = STOPPED_MODE_KEEP_CHARGING;
+    instance_move(inst, INSTANCE_STATE_STOPPED, tx_now(tx));
+    r = store_instance_save(tx, inst);
+    if (r >= 0)
+        r = store_segment_switch(tx, inst, BILLING_MODE_KEPT, tx_now(tx));
+    if (r >= 0)
+        r = record_event(tx, EVENT_KIND_STATE, inst->account_id, inst->id, &change);
+    if (r >= 0 && cause.type)
+        r = record_system_event(tx, inst, cause.type, cause.text);
+    return r;
+}
+
+static int write_cut_stray(struct tx *tx, void *arg)
+{
+    const struct observation *seen = arg;
+    struct change change = {state_text(seen->state), state_text(seen->state),
+                            STR("a machine ran that should not; its power was cut"), STR_NONE, STR("engine")};
+    struct instance *inst;
+    int r;
+
+    r = store_instance_get_hot(tx, seen->id, &inst);
+    if (r < 0)
+        return r == -E_NOT_FOUND ? 0 : r;
+    return record_event(tx, EVENT_KIND_RECONCILE, inst->account_id, inst->id, &change);
+}
+
+static void write(struct observation *seen, int (*apply)(struct tx *tx, void *arg))
+{
+    int r = store_write(seen->engine->store, apply, seen);
+
+    if (r < 0)
+        log_warning("can't record what a host shows; the next comparison will", LOG_STR("instance", seen->id),
+                    LOG_STR("host", seen->host_id), LOG_TEXT("error", error_rows[-r].name));
+    else
+        metric_add(METRIC_RECONCILE_REPAIRS, 1);
+}
+
+/* Alive where the row says that nothing is: it ends at once, nobody waits for it. */
+static void cut_stray(struct observation *seen)
+{
+    struct hypervisor *hv = seen->engine->hypervisor;
+
+    if (machine_is_dead(&seen->status) || seen->status.incarnation > seen->incarnation)
+        return;
+    log_warning("a machine runs that should not; its power is cut", LOG_STR("instance", seen->id),
+                LOG_STR("host", seen->host_id), LOG_NUM("incarnation", seen->status.incarnation));
+    if (hv->ops->cut(hv, seen->host_id, seen->id, seen->status.incarnation, MACHINE_CUT_KILL) >= 0)
+        write(seen, write_cut_stray);
+}
+
+/* The instance belongs to another host, or to none, by now. */
+static void clear_leftover(struct observation *seen)
+{
+    struct hypervisor *hv = seen->engine->hypervisor;
+
+    if (seen->status.state == MACHINE_ABSENT || seen->status.incarnation > seen->incarnation)
+        return;
+    cut_stray(seen);
+    (void)hv->ops->undefine(hv, seen->host_id, seen->id); /* -E_BUSY while it dies: the next comparison does it */
+}
+
+static void act(struct observation *seen)
+{
+    if (!seen->exists) {
+        /* Never destroyed: a lost or exchanged store must not take running machines with it. */
+        if (seen->status.state != MACHINE_ABSENT)
+            log_warning("a host has a machine that the store doesn't know", LOG_STR("instance", seen->id),
+                        LOG_STR("host", seen->host_id));
+        return;
+    }
+    if (seen->job_id != 0)
+        return;
+    if (!seen->placed_here) {
+        clear_leftover(seen);
+    } else if (seen->state == INSTANCE_STATE_STOPPED) {
+        cut_stray(seen);
+    } else if (machine_is_dead(&seen->status)) {
+        if (seen->status.incarnation <= seen->incarnation)
+            write(seen, write_found_off);
+    } else if (seen->status.incarnation < seen->incarnation) {
+        cut_stray(seen);
+    }
+}
+
+void engine_observe(struct engine *engine, struct arena *arena, struct str host_id, struct str id)
+{
+    struct observation seen = {.engine = engine, .host_id = host_id, .id = arena_str(arena, id)};
+    struct hypervisor *hv = engine->hypervisor;
+    struct active *active;
+
+    pthread_mutex_lock(&engine->mutex);
+    active = map_get(&engine->jobs, seen.id);
+    if (active)
+        active_wake(engine, active);
+    pthread_mutex_unlock(&engine->mutex);
+    if (active || read_row(&seen) < 0)
+        return;
+    if (hv->ops->probe(hv, seen.host_id, seen.id, &seen.status) < 0)
+        return; /* nothing is known */
+    act(&seen);
+}
+
+void engine_hint(struct engine *engine, struct str host_id, struct str id)
+{
+    struct hint *hint;
+
+    if (engine->hint_count >= HINTS_MAX) {
+        metric_add(METRIC_HYPERVISOR_EVENTS_DROPPED, 1);
+        chore_due(engine, CHORE_RECONCILE, env_now(engine->env));
+        return;
+    }
+    hint = xcalloc(1, sizeof(*hint) + host_id.len + id.len);
+    memcpy(hint->text, host_id.ptr, host_id.len);
+    memcpy(hint->text + host_id.len, id.ptr, id.len);
+    hint->host_id = str_slice(hint->text, host_id.len);
+    hint->id = str_slice(hint->text + host_id.len, id.len);
+    list_append(&engine->hints, &hint->link);
+    engine->hint_count++;
+    if (engine->idle_workers > 0)
+        pthread_cond_signal(&engine->work);
+}
+
+void engine_watch(void *arg, const struct machine_event *event)
+{
+    struct engine *engine = arg;
+    struct active *active;
+
+    pthread_mutex_lock(&engine->mutex);
+    active = map_get(&engine->jobs, event->id);
+    if (active) {
+        active_wake(engine, active);
+        metric_add(METRIC_HYPERVISOR_EVENTS_APPLIED, 1);
+    } else if (event->state == MACHINE_OFF || event->state == MACHINE_ABSENT || event->state == MACHINE_RUNNING) {
+        engine_hint(engine, event->host_id, event->id);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of each kind of job, and what carries them out. What a step does stands in steps_*.c. */
+#include "engine/active.h"
+
+#define STEPS(table) .steps = (table), .count = countof(table)
+
+static const struct step stop_steps[] = {
+    [STEP_PRESS] = {"press", step_press}, /* asks the guest, again and again, until it is off or the deadline has come */
+    [STEP_CUT] = {"cut", step_cut},       /* quit, SIGTERM, SIGKILL; at once when forced */
+    [STEP_DEAD] = {"dead", step_dead},    /* the host says so */
+    {"clear", step_clear},                /* local disks, where the family demands it */
+    {"release", step_release},            /* the machine leaves its host, when StopCharging */
+    {"stopped", step_stopped},            /* row, what is released, billing, event, job: one transaction */
+};
+
+static const struct step start_steps[] = {
+    {"define", step_define},     /* the machine at its host, with its disks; local disks that are to be blank are made so */
+    {"announce", step_announce}, /* Pending → Starting, for a new instance */
+    {"start", step_start},       /* with this incarnation */
+    {"booted", step_booted},     /* until its system is up */
+    {"running", step_running},   /* row, event, job: one transaction */
+};
+
+static const struct step reboot_steps[] = {
+    [STEP_PRESS] = {"press", step_press}, /* these three mean the incarnation before */
+    [STEP_CUT] = {"cut", step_cut},
+    [STEP_DEAD] = {"dead", step_dead},
+    [STEP_AFTER_DEAD] = {"define", step_define},
+    {"announce", step_announce},
+    {"start", step_start},
+    {"booted", step_booted},
+    {"running", step_running},
+};
+
+static const struct step delete_steps[] = {
+    [STEP_PRESS] = {"press", step_press},
+    [STEP_CUT] = {"cut", step_cut},
+    [STEP_DEAD] = {"dead", step_dead},
+    {"undefine", step_undefine}, /* nothing of it is left at any host */
+    {"gone", step_gone},         /* all rows of it, event, job: one transaction */
+};
+
+const struct job_kind_row job_kinds[] = {
+    [JOB_KIND_START] = {"start", STEPS(start_steps), .define = 0},
+    [JOB_KIND_STOP] = {"stop", STEPS(stop_steps), .define = -1},
+    [JOB_KIND_REBOOT] = {"reboot", STEPS(reboot_steps), .define = STEP_AFTER_DEAD},
+    [JOB_KIND_DELETE] = {"delete", STEPS(delete_steps), .define = -1},
+};
+static_assert(countof(job_kinds) == JOB_KIND_COUNT, "every kind has its steps");
+
+/* More moves than this in one pass means that steps send each other round in circles: wait instead. */
+#define MOVES_PER_PASS 32
+
+bool run_look(struct run *run)
+{
+    int r;
+
+    if (run->looked)
+        return true;
+    r = run->hv->ops->probe(run->hv, run->host_id, run->job->instance_id, &run->status);
+    if (r < 0) {
+        (void)run_failed(run, r, "look at the machine");
+        return false;
+    }
+    run->looked = true;
+    run->reached = true;
+    return true;
+}
+
+bool run_did(struct run *run, int r, const char *doing)
+{
+    run->looked = false;
+    if (r >= 0) {
+        run->reached = true;
+        return true;
+    }
+    (void)run_failed(run, r, doing);
+    return false;
+}
+
+enum step_result run_failed(struct run *run, int r, const char *doing)
+{
+    assert(r < 0);
+    metric_add(METRIC_HYPERVISOR_ERRORS, 1);
+    run->error = -r;
+    run->doing = doing;
+    return STEP_RETRY;
+}
+
+enum step_result run_goto(struct run *run, int64_t step)
+{
+    assert(step >= 0 && (size_t)step < job_kinds[run->job->kind].count);
+    run->job->step = step;
+    return STEP_AGAIN;
+}
+
+enum step_result run_record(struct run *run, int (*apply)(struct tx *tx, struct active *active), enum after_record after)
+{
+    run->active->apply = apply;
+    run->active->after = after;
+    return STEP_RECORD;
+}
+
+static usec_t backoff_us(const struct engine *engine, int64_t attempts)
+{
+    usec_t wait = engine->options->engine_retry_min_ms * USEC_PER_MSEC;
+    usec_t most = engine->options->engine_retry_max_s * USEC_PER_SEC;
+
+    while (attempts-- > 1 && wait < most)
+        wait *= 2;
+    return MIN_OF(wait, most);
+}
+
+/* Says in job.error what failed. True: that is news. */
+static bool note_error(struct run *run)
+{
+    struct active *active = run->active;
+    char text[JOB_ERROR_BYTES];
+
+    (void)snprintf(text, sizeof(text), "can't %s: %s", run->doing,
+                   run->error == E_UNREACHABLE ? "the host does not answer" : error_rows[run->error].name);
+    if (active->error_saved && str_eq(str_from(text), active->job.error))
+        return false;
+    memcpy(active->error, text, sizeof(text));
+    active->job.error = str_from(active->error);
+    active->error_saved = false;
+    log_warning("job step failed, will be repeated", LOG_STR("instance", active->job.instance_id),
+                LOG_TEXT("job", job_kinds[active->job.kind].name), LOG_STR("host", run->host_id),
+                LOG_STR("error", active->job.error));
+    return true;
+}
+
+static void count_record(const struct active *active, usec_t now)
+{
+    if (active->apply == record_escalation)
+        metric_add(METRIC_ESCALATIONS_CUT, 1);
+    if (active->apply == record_revert)
+        metric_add(METRIC_ESCALATIONS_REVERT, 1);
+    if (active->apply == record_stopped)
+        metric_observe(METRIC_STOP, now - active->job.created_us);
+    if (active->after != AFTER_END)
+        return;
+    if (active->apply == record_revert || active->apply == record_start_failed)
+        metric_add(METRIC_JOBS_FAILED, 1);
+    else
+        metric_add(METRIC_JOBS_DONE, 1);
+}
+
+static void record_done(struct write *write, int result)
+{
+    struct active *active = container_of(write, struct active, write);
+    struct engine *engine = active->engine;
+    usec_t now = env_now(engine->env);
+
+    pthread_mutex_lock(&engine->mutex);
+    assert(active->state == ACTIVE_RECORDING);
+    if (result >= 0)
+        count_record(active, now);
+    if (result == -E_FENCED) {
+        log_error("another process runs this job now", LOG_STR("instance", active->job.instance_id));
+        active_end(engine, active);
+    } else if (result < 0) {
+        active->job.attempts++;
+        active_wait(engine, active, now + backoff_us(engine, active->job.attempts));
+    } else if (active->after == AFTER_END) {
+        active_end(engine, active);
+    } else if (active->after == AFTER_NEXT) {
+        active->job.step++;
+        active->woken = true;
+        active_wait(engine, active, now);
+    } else {
+        active->error_saved = true;
+        active_wait(engine, active, active->wake_us);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static int record_run(struct tx *tx, struct write *write)
+{
+    struct active *active = container_of(write, struct active, write);
+
+    return active->apply(tx, active);
+}
+
+static void submit_record(struct engine *engine, struct active *active)
+{
+    int r;
+
+    active->write = (struct write){.run = record_run, .done = record_done};
+    r = store_submit(engine->store, &active->write);
+    if (r < 0)
+        record_done(&active->write, r);
+}
+
+/* The step failed: again after a while, and at once when its host answers somebody. */
+static enum step_result plan_retry(struct run *run)
+{
+    struct active *active = run->active;
+
+    run->job->attempts++;
+    metric_add(METRIC_JOB_RETRIES, 1);
+    run->wake_us = run->now + backoff_us(run->engine, run->job->attempts);
+    if (!note_error(run))
+        return STEP_WAIT;
+    active->wake_us = run->wake_us;
+    return run_record(run, record_error, AFTER_RETRY);
+}
+
+static enum step_result run_steps(struct run *run)
+{
+    const struct job_kind_row *kind = &job_kinds[run->job->kind];
+    enum step_result result;
+
+    for (int moves = 0; moves < MOVES_PER_PASS; moves++) {
+        assert(run->job->step >= 0 && (size_t)run->job->step < kind->count);
+        result = kind->steps[run->job->step].run(run);
+        if (result == STEP_NEXT)
+            run->job->step++;
+        else if (result != STEP_AGAIN)
+            return result;
+    }
+    return run_failed(run, -E_AGAIN, kind->steps[run->job->step].name);
+}
+
+void active_run(struct engine *engine, struct active *active, struct arena *arena)
+{
+    struct run run = {
+        .engine = engine,
+        .active = active,
+        .job = &active->job,
+        .hv = engine->hypervisor,
+        .host_id = active->host->id,
+        .arena = arena,
+        .now = env_now(engine->env),
+    };
+    enum step_result result = run_steps(&run);
+
+    if (result == STEP_RETRY)
+        result = plan_retry(&run);
+    else
+        run.job->attempts = 0;
+
+    pthread_mutex_lock(&engine->mutex);
+    active_leave(engine, active);
+    if (run.reached)
+        host_slot_unblock(engine, active->host);
+    if (run.error == E_UNREACHABLE)
+        list_append(&active->host->blocked, &active->blocked);
+    if (result == STEP_WAIT)
+        active_wait(engine, active, run.wake_us);
+    else
+        active->state = ACTIVE_RECORDING;
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (result == STEP_RECORD)
+        submit_record(engine, active);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a machine is brought up: start, and the second half of a reboot. Capacity and address were taken with the order. */
+#include "engine/active.h"
+
+/* A reboot's guest may take until its deadline to go down; booting has its own time after that. */
+static usec_t boot_deadline(const struct run *run)
+{
+    if (run->job->kind != JOB_KIND_REBOOT)
+        return run->job->deadline_us;
+    return run->job->deadline_us + run->engine->options->start_timeout_s * USEC_PER_SEC;
+}
+
+/* It didn't come up in time: Stopped, once it is certain that it is off. */
+static enum step_result give_up(struct run *run)
+{
+    enum step_result result = run_cut_ladder(run);
+
+    if (result != STEP_NEXT)
+        return result;
+    run->active->end = MACHINE_END_CUT;
+    return run_record(run, record_start_failed, AFTER_END);
+}
+
+/* One row of the machine's disks per cloud disk, then the local ones that the type has. */
+static void spec_disks(struct run *run, struct machine_spec *spec, const struct instance *inst, const struct disk *rows,
+                       size_t count)
+{
+    const struct instance_type *type = instance_type_of(inst);
+    struct machine_disk *disks = arena_array(run->arena, struct machine_disk, count + (size_t)type->local_disk_count + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].category >= DISK_CATEGORY_EPHEMERAL_SSD)
+            continue; /* a local disk's row; the disk itself follows from the type */
+        disks[n++] = (struct machine_disk){
+            .id = arena_str(run->arena, rows[i].id),
+            .device = arena_str(run->arena, rows[i].device),
+            .size_gib = rows[i].size_gib,
+            .image_id = arena_str(run->arena, rows[i].image_id),
+        };
+    }
+    for (int64_t i = 0; i < type->local_disk_count; i++)
+        disks[n++] = (struct machine_disk){
+            .id = local_disk_id(run->arena, inst->id, i),
+            .device = arena_printf(run->arena, "/dev/local%d", (int)i),
+            .size_gib = type->local_disk_gib,
+            .local = true,
+        };
+    spec->disks = disks;
+    spec->disk_count = n;
+}
+
+/* What is to be at the host, from the store. `ret_blank`: the local disks are to be cleared first. */
+static int read_spec(struct run *run, struct machine_spec *ret, bool *ret_blank)
+{
+    struct tx *tx = store_read_begin(run->engine->store);
+    struct arena *arena = run->arena;
+    struct instance *inst;
+    struct disk *disks;
+    size_t count;
+    int r;
+
+    r = store_instance_get(tx, run->job->instance_id, &inst);
+    if (r >= 0)
+        r = store_disk_of_instance(tx, run->job->instance_id, &disks, &count);
+    if (r >= 0) {
+        const struct instance_type *type = instance_type_of(inst);
+
+        *ret = (struct machine_spec){
+            .id = run->job->instance_id,
+            .vcpus = type->vcpus,
+            .memory_mib = type->memory_mib,
+            .host_name = arena_str(arena, inst->host_name),
+            .user_data = arena_str(arena, inst->user_data),
+            .mac = arena_str(arena, inst->mac),
+            .private_ip = arena_str(arena, inst->private_ip),
+        };
+        spec_disks(run, ret, inst, disks, count);
+        *ret_blank = inst->reinit_local;
+        run->active->pending = inst->state == INSTANCE_STATE_PENDING;
+    }
+    store_read_end(tx);
+    return r;
+}
+
+static bool blank_local_disks(struct run *run, const struct machine_spec *spec)
+{
+    for (size_t i = 0; i < spec->disk_count; i++) {
+        const struct machine_disk *disk = &spec->disks[i];
+
+        if (disk->local &&
+            !run_did(run, run->hv->ops->disk_clear(run->hv, run->host_id, spec->id, disk->id), "clear a local disk"))
+            return false;
+    }
+    return true;
+}
+
+enum step_result step_define(struct run *run)
+{
+    struct machine_spec spec;
+    struct fail fail;
+    bool blank;
+    int r;
+
+    r = read_spec(run, &spec, &blank);
+    if (r < 0)
+        return run_failed(run, r, "read the instance");
+    if (!run_look(run))
+        return STEP_RETRY;
+    if (run->status.incarnation >= run->job->incarnation)
+        return STEP_NEXT; /* started before a crash of ours */
+    if (!machine_is_dead(&run->status)) {
+        enum step_result result = run_cut_ladder(run); /* law 6: the start before must be over */
+
+        if (result != STEP_NEXT)
+            return result;
+    }
+    if (run->now >= boot_deadline(run))
+        return give_up(run);
+    fail_init(&fail, run->arena);
+    if (!run_did(run, run->hv->ops->define(run->hv, run->host_id, &spec, &fail), "make the machine at its host"))
+        return STEP_RETRY;
+    return !blank || blank_local_disks(run, &spec) ? STEP_NEXT : STEP_RETRY;
+}
+
+enum step_result step_announce(struct run *run)
+{
+    if (!run->active->pending)
+        return STEP_NEXT;
+    return run_record(run, record_starting, AFTER_NEXT);
+}
+
+enum step_result step_start(struct run *run)
+{
+    struct fail fail;
+    int r;
+
+    if (!run_look(run))
+        return STEP_RETRY;
+    if (run->status.incarnation >= run->job->incarnation)
+        return STEP_NEXT;
+    if (run->now >= boot_deadline(run))
+        return give_up(run);
+    if (run->status.state == MACHINE_ABSENT || !machine_is_dead(&run->status))
+        return run_goto(run, job_kinds[run->job->kind].define);
+    fail_init(&fail, run->arena);
+    r = run->hv->ops->start(run->hv, run->host_id, run->job->instance_id, run->job->incarnation, &fail);
+    return run_did(run, r, "start the machine") ? STEP_NEXT : STEP_RETRY;
+}
+
+enum step_result step_booted(struct run *run)
+{
+    if (!run_look(run))
+        return STEP_RETRY;
+    if (run->status.state == MACHINE_ABSENT || run->status.incarnation < run->job->incarnation)
+        return run_goto(run, job_kinds[run->job->kind].define);
+    if (run->status.incarnation > run->job->incarnation)
+        return run_failed(run, -E_GONE, "start a machine that was started later");
+    if (run->status.state == MACHINE_OFF) {
+        run->active->end = run->status.end;
+        return run_record(run, record_start_failed, AFTER_END);
+    }
+    if (run->status.state == MACHINE_RUNNING)
+        return STEP_NEXT;
+    if (run->now >= boot_deadline(run))
+        return give_up(run);
+    if (run->status.state == MACHINE_PAUSED &&
+        !run_did(run, run->hv->ops->resume(run->hv, run->host_id, run->job->instance_id, run->job->incarnation),
+                 "resume the machine"))
+        return STEP_RETRY;
+    /* Its event may be lost: look again now and then. */
+    run->wake_us = MIN_OF(boot_deadline(run), run->now + run->engine->options->stop_press_interval_s * USEC_PER_SEC);
+    return STEP_WAIT;
+}
+
+enum step_result step_running(struct run *run)
+{
+    return run_record(run, record_running, AFTER_END);
+}

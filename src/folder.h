@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The data folder: made with mode 0700, its small files written whole or not at all. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/fail.h"
+
+/* Makes it and its parents where they are not there. -E_IO. */
+int folder_make(const char *dir, struct fail *fail) must_check;
+/* DIR/name on the arena. */
+const char *folder_path(struct arena *arena, const char *dir, const char *name);
+/* Replaces DIR/name in one step that survives a power failure. -E_IO. */
+int folder_write(const char *dir, const char *name, struct str text, mode_t mode, struct fail *fail) must_check;

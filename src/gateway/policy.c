@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/policy.h"
+
+#include <jansson.h>
+
+#include "gateway/out.h"
+
+#define RESOURCE_MAX_BYTES 1024
+
+/* `*` is any run of bytes, `?` one byte; case is folded, as RAM does for actions. Remembers the
+ * last star only: linear in practice. */
+static bool matches_pattern(struct str pattern, struct str text)
+{
+    size_t p = 0;
+    size_t t = 0;
+    size_t star = SIZE_MAX;
+    size_t mark = 0;
+
+    while (t < text.len) {
+        if (p < pattern.len && pattern.ptr[p] == '*') {
+            star = p++;
+            mark = t;
+        } else if (p < pattern.len &&
+                   (pattern.ptr[p] == '?' ||
+                    str_eq_nocase(str_slice(pattern.ptr + p, 1), str_slice(text.ptr + t, 1)))) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.ptr[p] == '*')
+        p++;
+    return p == pattern.len;
+}
+
+static bool matches_text(const json_t *pattern, struct str text)
+{
+    return json_is_string(pattern) &&
+           matches_pattern(str_slice(json_string_value(pattern), json_string_length(pattern)),
+                           text);
+}
+
+/* A text or a list of texts. */
+static bool matches_any(const json_t *patterns, struct str text)
+{
+    size_t index;
+    json_t *pattern;
+
+    if (!json_is_array(patterns))
+        return matches_text(patterns, text);
+    json_array_foreach(patterns, index, pattern)
+    {
+        if (matches_text(pattern, text))
+            return true;
+    }
+    return false;
+}
+
+/* Neither the member nor its opposite: Action has to be there, a Resource that is left out means
+ * every one. */
+static bool matches_part(const json_t *statement, const char *name, const char *opposite,
+                         struct str text, bool otherwise)
+{
+    if (json_object_get(statement, name))
+        return matches_any(json_object_get(statement, name), text);
+    if (json_object_get(statement, opposite))
+        return !matches_any(json_object_get(statement, opposite), text);
+    return otherwise;
+}
+
+static void judge(const json_t *statement, struct str action, struct str resource,
+                  enum policy_verdict *verdict)
+{
+    bool allows = matches_text(json_object_get(statement, "Effect"), STR("Allow"));
+
+    /* What we can't understand may not open anything: a statement without a known effect denies. */
+    if (allows && json_object_get(statement, "Condition"))
+        return;
+    if (!matches_part(statement, "Action", "NotAction", action, false) ||
+        !matches_part(statement, "Resource", "NotResource", resource, true))
+        return;
+    if (!allows)
+        *verdict = POLICY_EXPLICIT_DENY;
+    else if (*verdict == POLICY_IMPLICIT_DENY)
+        *verdict = POLICY_ALLOW;
+}
+
+int policy_decide(struct str document, struct str action, struct str resource,
+                  enum policy_verdict *ret)
+{
+    enum policy_verdict verdict = POLICY_IMPLICIT_DENY;
+    json_error_t error;
+    json_t *root = json_loadb(document.ptr, document.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *statements = json_object_get(root, "Statement");
+    json_t *statement;
+    size_t index;
+
+    if (json_is_object(statements))
+        judge(statements, action, resource, &verdict);
+    json_array_foreach(statements, index, statement) judge(statement, action, resource, &verdict);
+    if (!json_is_object(statements) && !json_is_array(statements)) {
+        json_decref(root);
+        return -E_INVALID;
+    }
+    json_decref(root);
+    *ret = verdict;
+    return 0;
+}
+
+/* ── resources ── */
+
+struct names {
+    struct str region;
+    struct str account;
+    const struct params *params;
+    struct str wanted; /* name of the parameter in the template */
+    struct str value;  /* the one of its values that is looked at; absent: "*" */
+};
+
+static void add_name(struct out *out, const struct names *names, struct str name)
+{
+    struct str value;
+
+    if (str_eq(name, STR("region")))
+        value = names->region;
+    else if (str_eq(name, STR("account")))
+        value = names->account;
+    else if (str_eq_nocase(name, names->wanted))
+        value = names->value;
+    else
+        value = params_get(names->params, name);
+    out_str(out, str_empty(value) ? STR("*") : value);
+}
+
+static struct str expand(struct arena *arena, const char *template, const struct names *names)
+{
+    struct str rest = str_from(template);
+    struct out out;
+
+    out_init(&out, arena, 128, RESOURCE_MAX_BYTES);
+    while (rest.len > 0) {
+        struct str text;
+        struct str name;
+
+        (void)str_split(rest, '{', &text, &rest);
+        out_str(&out, text);
+        if (str_split(rest, '}', &name, &rest))
+            add_name(&out, names, name);
+    }
+    return out_text(&out);
+}
+
+/*
+ * "acs:ecs:{region}:{account}:instance/{InstanceId}" → "InstanceId": the last name of the
+ * template.
+ */
+static struct str wanted_name(const char *template)
+{
+    const char *brace = strrchr(template, '{');
+    const char *end = brace ? strchr(brace, '}') : NULL;
+
+    return end ? str_slice(brace + 1, (size_t)(end - brace - 1)) : STR_NONE;
+}
+
+/* The region where an instance really is: a caller can't reach into another by naming one that is
+ * allowed. */
+static struct str region_of(const struct request *request, struct tx *tx, struct str wanted,
+                            struct str id, struct str asked)
+{
+    struct instance *inst;
+
+    if (!str_eq(wanted, STR("InstanceId")) || str_empty(id) ||
+        store_instance_get_hot(tx, id, &inst) < 0)
+        return asked;
+    return str_eq(inst->account_id, request->account->id)
+               ? arena_str(request->arena, inst->region_id)
+               : asked;
+}
+
+static int refuse(struct request *request, enum policy_verdict verdict)
+{
+    struct denial *denial = arena_new(request->arena, struct denial);
+    const struct access_key *key = request->key;
+    bool is_role = !str_empty(key->role_arn);
+
+    denial->action = str_from(request->row->permission);
+    denial->principal_type = is_role ? STR("AssumedRoleUser") : STR("SubUser");
+    denial->owner_id = key->account_id;
+    denial->principal_name = str_empty(key->principal_id) ? key->id : key->principal_id;
+    denial->policy_type =
+        is_role ? STR("AssumeRolePolicy") : STR("AccountLevelIdentityBasedPolicy");
+    denial->kind = verdict == POLICY_EXPLICIT_DENY ? "ExplicitDeny" : "ImplicitDeny";
+    request->denial = denial;
+    return fail(&request->fail, E_FORBIDDEN_RAM);
+}
+
+static int check_one(struct request *request, struct tx *tx, struct names *names, struct str value,
+                     struct str asked)
+{
+    enum policy_verdict verdict;
+    struct str resource;
+
+    names->value = value;
+    names->region = region_of(request, tx, names->wanted, value, asked);
+    resource = expand(request->arena, request->row->resource ? request->row->resource : "*", names);
+    /* A key whose document can't be read may do nothing. */
+    if (policy_decide(request->key->policy, str_from(request->row->permission), resource,
+                      &verdict) < 0)
+        verdict = POLICY_IMPLICIT_DENY;
+    return verdict == POLICY_ALLOW ? 0 : refuse(request, verdict);
+}
+
+static bool is_item(struct str name, struct str list)
+{
+    return name.len > list.len + 1 && name.ptr[list.len] == '.' &&
+           str_eq_nocase(str_slice(name.ptr, list.len), list);
+}
+
+int policy_check(struct request *request, struct tx *tx, struct str default_region)
+{
+    struct names names = {.params = &request->params};
+    struct str asked = params_get(&request->params, STR("RegionId"));
+    struct str single;
+    bool found = false;
+    int r;
+
+    if (request->auth == AUTH_OPERATOR || !request->row->permission ||
+        str_empty(request->key->policy))
+        return 0;
+    if (str_empty(asked))
+        asked = default_region;
+    names.account = request->account->id;
+    names.wanted = wanted_name(request->row->resource ? request->row->resource : "");
+    /* Each of a list has to be allowed. */
+    for (size_t i = 0; i < request->params.count && names.wanted.len > 0; i++) {
+        const struct param *param = &request->params.items[i];
+
+        if (param->shadowed || str_empty(param->value) || !is_item(param->name, names.wanted))
+            continue;
+        found = true;
+        r = check_one(request, tx, &names, param->value, asked);
+        if (r < 0)
+            return r;
+    }
+    single = params_get(&request->params, names.wanted);
+    return found && str_empty(single) ? 0 : check_one(request, tx, &names, single, asked);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The smaller nouns: plain rows with few laws of their own. Laws that they have stand beside them. */
+#pragma once
+
+#include "base/clock.h"
+#include "gen/types.h"
+
+struct account {
+    struct str id;            /* 16 digits, like the real ones */
+    struct str name;
+    int stopped_mode;         /* enum stopped_mode: default of StopInstance (no API; ecsctl account set) */
+    usec_t created_us;
+};
+
+struct access_key {
+    struct str id;
+    struct str secret;
+    struct str account_id;
+    bool enabled;
+    struct str token;         /* STS: the security token that must come with it; absent: a long-lived key */
+    usec_t expires_us;        /* STS; 0: never */
+    struct str policy;        /* RAM policy document (JSON); absent: everything of the account is allowed */
+    struct str role_arn;      /* STS: the assumed role's ARN with session name; absent: the account itself */
+    struct str principal_id;  /* STS: role id ":" session name */
+    usec_t created_us;
+};
+
+struct host {
+    struct str id;            /* "host-1" */
+    struct str url;           /* "sim:" or a libvirt URI */
+    struct str region_id;
+    struct str zone_id;
+    int state;                /* enum host_state */
+    int64_t vcpus;
+    int64_t memory_mib;
+    int64_t used_vcpus;       /* reserved by instances; never over vcpus when a reservation is made */
+    int64_t used_memory_mib;
+    usec_t created_us;
+};
+
+struct disk {
+    struct str id;
+    struct str account_id;
+    struct str region_id;
+    struct str zone_id;
+    struct str instance_id;   /* absent: not attached */
+    int type;                 /* enum disk_type */
+    int category;             /* enum disk_category; local ones belong to the instance type */
+    int status;               /* enum disk_status */
+    int64_t size_gib;
+    struct str device;        /* "/dev/xvda" */
+    struct str name;
+    struct str description;
+    struct str image_id;      /* system disk */
+    struct str performance_level;
+    bool delete_with_instance;
+    bool encrypted;
+    usec_t created_us;
+    usec_t attached_us;
+};
+
+struct vpc {
+    struct str id;
+    struct str account_id;
+    struct str region_id;
+    struct str name;
+    struct str cidr;
+    bool is_default;
+    usec_t created_us;
+};
+
+struct vswitch {
+    struct str id;
+    struct str account_id;
+    struct str vpc_id;
+    struct str zone_id;
+    struct str name;
+    struct str cidr;
+    bool is_default;
+    int64_t next_address;     /* cursor of the address choice: host part */
+    usec_t created_us;
+};
+
+struct security_group {
+    struct str id;
+    struct str account_id;
+    struct str region_id;
+    struct str vpc_id;
+    struct str name;
+    struct str description;
+    bool is_default;
+    usec_t created_us;
+};
+
+struct tag {
+    struct str resource_id;
+    struct str resource_type; /* "instance", "disk", … */
+    struct str account_id;
+    struct str key;
+    struct str value;
+};
+
+/* What an instance costs over a stretch of time. Law 7: segments of an instance neither overlap nor leave a hole. */
+struct segment {
+    struct str instance_id;
+    struct str account_id;
+    usec_t start_us;
+    usec_t end_us;            /* 0: open */
+    int mode;                 /* enum billing_mode: running, kept (stopped, all billed), free (compute not billed) */
+    struct str type_id;
+    bool public_ip;           /* the static address is billed too */
+};
+
+/* The operator's log of what happened, append-only: who asked, what changed, why. */
+struct event {
+    int64_t id;               /* env_sequence */
+    usec_t time_us;
+    int kind;                 /* enum event_kind */
+    struct str account_id;
+    struct str instance_id;   /* absent: not about one */
+    struct str from_state;    /* kind state: "Running" */
+    struct str to_state;
+    struct str reason;        /* enum stop_reason's word, or a sentence */
+    struct str request_id;
+    struct str actor;         /* access key id, "engine", "operator" */
+};
+
+/* What DescribeInstanceHistoryEvents shows: something happened to the instance that nobody asked for. */
+struct system_event {
+    struct str id;            /* "e-…" */
+    struct str account_id;
+    struct str region_id;
+    struct str instance_id;
+    struct str type;          /* "InstanceFailure.Reboot", "SystemFailure.Stop"… (API page) */
+    struct str cycle_status;  /* "Executed" */
+    struct str reason;
+    usec_t published_us;
+    usec_t not_before_us;
+    usec_t finished_us;
+};
+
+/* A ClientToken that was used: the same call again gets the same reply. */
+struct client_token {
+    struct str account_id;
+    struct str action;
+    struct str token;
+    struct str digest;        /* hex SHA-256 of the business parameters */
+    struct str reply;         /* what was made: resource ids, comma-separated */
+    usec_t expires_us;
+};

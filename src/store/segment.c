@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What instances cost over time. Law 7: segments of an instance neither overlap nor leave a hole. */
+#include "store/core.h"
+
+static const struct column segment_columns[] = {
+    COLUMN(struct segment, instance_id), COLUMN(struct segment, account_id), COLUMN(struct segment, start_us),
+    COLUMN(struct segment, end_us),      COLUMN(struct segment, mode),       COLUMN(struct segment, type_id),
+    COLUMN(struct segment, public_ip),
+};
+static const struct table segment_table = TABLE(struct segment, segment_columns);
+
+/* Ends the open segment at `at`, or removes it when it would have no length. */
+static int end_segment(struct tx *tx, struct str instance_id, usec_t start, usec_t at)
+{
+    static const struct query end = {
+        "UPDATE segment SET end_us = $3 WHERE instance_id = $1 AND start_us = $2", NULL};
+    static const struct query drop = {"DELETE FROM segment WHERE instance_id = $1 AND start_us = $2", NULL};
+
+    if (at == start)
+        return rows_must_change(tx, &drop, ARGS(V_STR(instance_id), V_I64(start)));
+    return rows_must_change(tx, &end, ARGS(V_STR(instance_id), V_I64(start), V_I64(at)));
+}
+
+/* Start and end of the newest segment; start -1: there is none. */
+static int newest(struct tx *tx, struct str instance_id, usec_t *ret_start, usec_t *ret_end)
+{
+    static const struct query query = {
+        "SELECT start_us, end_us FROM segment WHERE instance_id = $1 ORDER BY start_us DESC LIMIT 1", NULL};
+    struct rows rows;
+    int r = rows_start(tx, &query, ARGS(V_STR(instance_id)), &rows);
+
+    if (r < 0)
+        return r;
+    r = rows_next(&rows);
+    if (r >= 0) {
+        *ret_start = r > 0 ? rows_i64(&rows, 0) : -1;
+        *ret_end = r > 0 ? rows_i64(&rows, 1) : 0;
+    }
+    rows_end(&rows);
+    return r < 0 ? r : 0;
+}
+
+int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, usec_t at)
+{
+    static const struct query insert = {"INSERT INTO segment ({c}) VALUES ({v})", &segment_table};
+    usec_t start = -1;
+    usec_t end = 0;
+    int r = newest(tx, inst->id, &start, &end);
+
+    if (r < 0)
+        return r;
+    /* The system's clock may have been set back: a segment never starts before the one before it ended. */
+    at = MAX_OF(at, MAX_OF(start, end));
+    if (start >= 0 && end == 0)
+        r = end_segment(tx, inst->id, start, at);
+    if (r < 0 || mode < 0)
+        return r;
+    struct segment segment = {
+        .instance_id = inst->id,
+        .account_id = inst->account_id,
+        .start_us = at,
+        .mode = mode,
+        .type_id = inst->type_id,
+        .public_ip = inst->public_ip.ptr != NULL,
+    };
+    return rows_save(tx, &insert, &segment, NO_ARGS, NULL);
+}
+
+int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret, size_t *ret_count)
+{
+    static const struct query query = {
+        "SELECT {c} FROM segment WHERE instance_id = $1 ORDER BY start_us", &segment_table};
+
+    return rows_all(tx, &query, ARGS(V_STR(instance_id)), ret, ret_count);
+}

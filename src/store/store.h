@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Durability. One writer thread, many readers; SQL stays inside this ring.
+ *
+ * Invariants
+ * 1. A write is done when its transaction is committed and flushed; only then its `done` runs (law 1).
+ * 2. Each write runs in a savepoint: when its `run` fails, only its own rows go back. Its `done` still waits for the batch.
+ * 3. A failed COMMIT fails every write of the batch with -E_IO, -E_NO_SPACE or -E_BUSY; nothing of it is stored.
+ * 4. `run` may be called again after a rolled-back batch: it keeps no state outside tx and its own struct.
+ * 5. A reader sees one snapshot from store_read_begin to store_read_end, never a part of a batch.
+ * 6. Rows that are read live on the transaction's arena.
+ */
+#pragma once
+
+#include "base/env.h"
+#include "base/fail.h"
+#include "base/list.h"
+#include "model/instance.h"
+#include "model/job.h"
+#include "model/noun.h"
+
+struct store;
+struct tx;
+
+struct store_settings {
+    int64_t cache_mib;      /* page cache of the writer; readers take a quarter each */
+    int64_t checkpoint_ms;
+    struct env *env;
+};
+
+/* ── the store ── */
+
+/* `url`: "sqlite:DIR/ecsd.db" (made when it isn't there, private to this process by a lock). Runs the migrations. */
+int store_open(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret) must_check;
+/* Stops the threads, checkpoints, closes. NULL is fine. Returns NULL. */
+struct store *store_close(struct store *store);
+/* Starts the writer and the checkpointer. Without it writes run only in store_run_once (tests, simulation). */
+int store_start(struct store *store) must_check;
+/* Lets the queue run empty, then stops the threads; later submits are refused with -E_BUSY. */
+void store_stop(struct store *store);
+
+/* ── writes ── */
+
+struct write {
+    int (*run)(struct tx *tx, struct write *write);      /* 0 or -E_…: what `done` gets */
+    void (*done)(struct write *write, int result);       /* in the writer's thread, after COMMIT; must not block */
+    struct write *next;                                  /* the queue's */
+    int result;                                          /* the queue's */
+};
+
+/* Queues. -E_BUSY when LIMIT_WRITE_QUEUE writes wait or the store stops; then `done` is not called. */
+int store_submit(struct store *store, struct write *write) must_check;
+/* Takes all that is queued (up to LIMIT_BATCH_OPS), one transaction, then the `done`s. Returns how many. */
+size_t store_run_once(struct store *store);
+/* Submits and waits; without store_start it runs the queue itself. Never from the writer's own thread. */
+int store_write(struct store *store, int (*run)(struct tx *tx, void *arg), void *arg) must_check;
+size_t store_queue_length(const struct store *store);
+
+/* ── transactions ── */
+
+struct tx *store_read_begin(struct store *store); /* a read-only snapshot on this thread's connection; never NULL */
+void store_read_end(struct tx *tx);
+struct arena *tx_arena(struct tx *tx);
+/* The time at which this write's transaction began: one value for all that it writes. */
+usec_t tx_now(struct tx *tx);
+struct env *tx_env(struct tx *tx);
+bool tx_is_write(const struct tx *tx);
+/* `fn(arg)` runs after COMMIT, before the `done`s, in order; forgotten when this write or the COMMIT fails. */
+void tx_on_commit(struct tx *tx, void (*fn)(void *arg), void *arg);
+/* For batch actions: undo a part. Savepoints nest; the name is the depth. */
+void tx_savepoint(struct tx *tx);
+void tx_release(struct tx *tx);
+void tx_rollback(struct tx *tx);
+
+/* ── instances ── */
+
+/* All columns / the hot columns only (cold ones zeroed). -E_NOT_FOUND. */
+int store_instance_get(struct tx *tx, struct str id, struct instance **ret) must_check;
+int store_instance_get_hot(struct tx *tx, struct str id, struct instance **ret) must_check;
+int store_instance_insert(struct tx *tx, const struct instance *inst) must_check;
+/* Writes the hot columns where id and version agree, and adds one to inst->version. -E_CONFLICT when they don't. */
+int store_instance_save(struct tx *tx, struct instance *inst) must_check;
+/* Writes the cold columns. */
+int store_instance_save_doc(struct tx *tx, const struct instance *inst) must_check;
+int store_instance_delete(struct tx *tx, const struct instance *inst) must_check;
+
+/* Filters are ANDed; absent (zero; -1 for enums) means none. Strings are exact but for `name_glob`. */
+struct instance_filter {
+    struct str account_id;          /* required, but for the operator's own listing */
+    struct str region_id;
+    const struct str_list *ids;     /* NULL: none; an empty list matches nothing */
+    struct str zone_id, vpc_id, vswitch_id, image_id, key_pair_name, type_id, family, resource_group_id, security_group_id;
+    struct str name_glob;
+    const struct str_list *private_ips, *public_ips, *eip_addresses;
+    int state;                      /* enum instance_state or -1 */
+    int charge_type, network_type, internet_charge_type, lock_reason; /* or -1 */
+    const struct tag *tags;         /* value absent: any value */
+    size_t tag_count;
+    usec_t created_from_us, created_until_us, expires_from_us, expires_until_us;
+};
+void instance_filter_init(struct instance_filter *filter);
+
+/* One page, newest first. `after`: the last id of the page before (NextToken), absent: from the start; `offset` rows are skipped (PageNumber). */
+struct page {
+    struct str after;
+    int64_t offset;
+    int64_t limit;
+    bool count;          /* wanted: total */
+};
+struct instance_list {
+    struct instance *items;
+    size_t count;
+    bool more;           /* there is at least one row after the page */
+    int64_t total;       /* when page.count */
+};
+/*
+ * Flat in the number of rows for every indexed filter: keyset by id (ids sort by creation), totals without filters or by
+ * state alone come from a tally kept in the same transactions. `hot_only` leaves the cold columns zeroed.
+ */
+int store_instance_find(struct tx *tx, const struct instance_filter *filter, const struct page *page, bool hot_only,
+                        struct instance_list *ret) must_check;
+/* Every instance in a transient state, for recovery; every instance with a host, for reconciling (keyset by id). */
+int store_instance_transient(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
+int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
+/* Instances whose release_us has come. */
+int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret) must_check;
+/* The earliest release_us of all; USEC_NEVER: none. */
+int store_instance_next_release(struct tx *tx, usec_t *ret) must_check;
+
+/* ── jobs ── (the meaning is the engine's) */
+
+struct job_list {
+    struct job *items;
+    size_t count;
+};
+int store_job_get(struct tx *tx, int64_t id, struct job **ret) must_check;
+int store_job_insert(struct tx *tx, const struct job *job) must_check;
+/* Writes step, attempts, state, error, deadline, finished where id, holder and epoch agree. -E_FENCED when they don't. */
+int store_job_save(struct tx *tx, const struct job *job) must_check;
+/* Takes over, for (holder, epoch), up to `limit` active jobs whose holder's lease has run out at `now` or is an older epoch of this holder. */
+int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit, struct job_list *ret) must_check;
+/* Newest first; state -1: all. `after`: id, 0: from the start. */
+int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struct job_list *ret) must_check;
+/* Removes finished jobs that ended before `before`. */
+int store_job_purge(struct tx *tx, usec_t before, int64_t limit) must_check;
+
+/* ── nodes: leases with epochs ── */
+
+/* This process becomes `node` with the next epoch and a lease until `until`. */
+int store_node_take(struct tx *tx, struct str node, usec_t until, int64_t *ret_epoch) must_check;
+/* -E_FENCED when another epoch of the node has taken over. */
+int store_node_renew(struct tx *tx, struct str node, int64_t epoch, usec_t until) must_check;
+
+/* ── the smaller nouns ── */
+
+int store_account_insert(struct tx *tx, const struct account *account) must_check;
+int store_account_get(struct tx *tx, struct str id, struct account **ret) must_check;
+int store_account_save(struct tx *tx, const struct account *account) must_check;
+int store_account_list(struct tx *tx, struct account **ret, size_t *ret_count) must_check;
+
+int store_key_insert(struct tx *tx, const struct access_key *key) must_check;
+int store_key_get(struct tx *tx, struct str id, struct access_key **ret) must_check;
+int store_key_set_enabled(struct tx *tx, struct str id, bool enabled) must_check; /* -E_NOT_FOUND */
+int store_key_delete(struct tx *tx, struct str id) must_check;                    /* -E_NOT_FOUND */
+int store_key_list(struct tx *tx, struct str account_id, struct access_key **ret, size_t *ret_count) must_check;
+int store_key_purge(struct tx *tx, usec_t now, int64_t limit) must_check;         /* expired STS keys */
+
+int store_host_insert(struct tx *tx, const struct host *host) must_check; /* -E_EXISTS */
+int store_host_get(struct tx *tx, struct str id, struct host **ret) must_check;
+int store_host_list(struct tx *tx, struct host **ret, size_t *ret_count) must_check;
+int store_host_save(struct tx *tx, const struct host *host) must_check;   /* all but the reservations */
+int store_host_delete(struct tx *tx, struct str id) must_check;
+/* Adds to (or, negative, takes from) what is reserved, in one statement; -E_LIMIT when it would pass the capacity. */
+int store_host_reserve(struct tx *tx, struct str id, int64_t vcpus, int64_t memory_mib) must_check;
+
+int store_disk_insert(struct tx *tx, const struct disk *disk) must_check;
+int store_disk_get(struct tx *tx, struct str id, struct disk **ret) must_check;
+int store_disk_save(struct tx *tx, const struct disk *disk) must_check;
+int store_disk_delete(struct tx *tx, struct str id) must_check;
+int store_disk_of_instance(struct tx *tx, struct str instance_id, struct disk **ret, size_t *ret_count) must_check;
+/* Is an attached disk in another status than In_use? One indexed probe, for the stop. */
+int store_disk_busy(struct tx *tx, struct str instance_id, bool *ret) must_check;
+struct disk_filter {
+    struct str account_id, region_id, zone_id, instance_id, name;
+    const struct str_list *ids;
+    int type, category, status; /* or -1 */
+    int delete_with_instance;   /* -1, 0, 1 */
+    const struct tag *tags;
+    size_t tag_count;
+};
+struct disk_list {
+    struct disk *items;
+    size_t count;
+    bool more;
+    int64_t total;
+};
+int store_disk_find(struct tx *tx, const struct disk_filter *filter, const struct page *page, struct disk_list *ret) must_check;
+
+int store_vpc_insert(struct tx *tx, const struct vpc *vpc) must_check;
+int store_vpc_get(struct tx *tx, struct str id, struct vpc **ret) must_check;
+int store_vpc_default(struct tx *tx, struct str account_id, struct str region_id, struct vpc **ret) must_check;
+int store_vswitch_insert(struct tx *tx, const struct vswitch *vswitch) must_check;
+int store_vswitch_get(struct tx *tx, struct str id, struct vswitch **ret) must_check;
+/* The default vSwitch in a zone (absent: in the first zone that has one). */
+int store_vswitch_default(struct tx *tx, struct str account_id, struct str region_id, struct str zone_id, struct vswitch **ret)
+    must_check;
+int store_vswitch_save_cursor(struct tx *tx, struct str id, int64_t next_address) must_check;
+int store_group_insert(struct tx *tx, const struct security_group *group) must_check;
+int store_group_get(struct tx *tx, struct str id, struct security_group **ret) must_check;
+int store_group_default(struct tx *tx, struct str account_id, struct str region_id, struct security_group **ret) must_check;
+/* Membership of instances in groups. */
+int store_group_join(struct tx *tx, struct str instance_id, struct str group_id) must_check;
+int store_group_leave_all(struct tx *tx, struct str instance_id) must_check;
+int store_group_of_instance(struct tx *tx, struct str instance_id, struct str_list *ret) must_check;
+
+/* Addresses in use: -E_EXISTS when taken. `scope`: "public", or a vSwitch's id. */
+int store_address_take(struct tx *tx, struct str scope, struct str address, struct str instance_id) must_check;
+int store_address_free(struct tx *tx, struct str scope, struct str address) must_check;
+/* A named number that survives: the cursor of the public addresses, and the like. 0 when never set. */
+int store_number_get(struct tx *tx, struct str name, int64_t *ret) must_check;
+int store_number_set(struct tx *tx, struct str name, int64_t value) must_check;
+
+int store_tag_put(struct tx *tx, const struct tag *tag) must_check; /* replaces the value */
+int store_tag_delete(struct tx *tx, struct str resource_id, struct str key) must_check; /* key absent: all of the resource */
+int store_tag_of_resource(struct tx *tx, struct str resource_id, struct tag **ret, size_t *ret_count) must_check;
+/* Tags of an account: by type, ids (NULL: any), and keys/values that a resource must all have; keyset by (resource, key). */
+int store_tag_find(struct tx *tx, struct str account_id, struct str resource_type, const struct str_list *ids,
+                   const struct tag *filter, size_t filter_count, struct str after, int64_t limit, struct tag **ret,
+                   size_t *ret_count, struct str *ret_next) must_check;
+
+/* Closes the open segment of the instance at `at` and opens one of `mode` there; mode -1: closes only. A segment of no length is not kept. */
+int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, usec_t at) must_check;
+int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret, size_t *ret_count) must_check;
+
+int store_event_add(struct tx *tx, const struct event *event) must_check; /* event.id 0: the next */
+/* Oldest first after `after`; instance_id absent: all. */
+int store_event_list(struct tx *tx, int64_t after, struct str instance_id, int64_t limit, struct event **ret, size_t *ret_count)
+    must_check;
+int store_event_purge(struct tx *tx, usec_t before, int64_t limit) must_check;
+
+int store_system_event_add(struct tx *tx, const struct system_event *event) must_check;
+struct system_event_filter {
+    struct str account_id, region_id, instance_id;
+    const struct str_list *ids, *types, *cycle_statuses; /* NULL: any */
+    usec_t published_from_us, published_until_us, not_before_from_us, not_before_until_us;
+};
+struct system_event_list {
+    struct system_event *items;
+    size_t count;
+    bool more;
+    int64_t total;
+};
+int store_system_event_find(struct tx *tx, const struct system_event_filter *filter, const struct page *page,
+                            struct system_event_list *ret) must_check;
+
+/* ── gateway rows ── */
+
+/* A used nonce of a mutation, until `expires_us`; -E_EXISTS when (key, nonce) is there. `stamp_us` is the request's own time stamp. */
+int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t stamp_us, usec_t expires_us) must_check;
+int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit) must_check;
+
+int store_token_get(struct tx *tx, struct str account_id, struct str action, struct str token, struct client_token **ret) must_check;
+int store_token_put(struct tx *tx, const struct client_token *token) must_check;
+int store_token_purge(struct tx *tx, usec_t now, int64_t limit) must_check;

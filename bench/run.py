@@ -140,7 +140,7 @@ def main():
     if not (client.BUILD / "build.ninja").exists():
         subprocess.run(["meson", "setup", str(client.BUILD), str(client.ROOT), "--buildtype=release", "-Db_lto=true"],
                        check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", str(client.BUILD), "--quiet", "ecsd", "ecsctl", "load", "seed"], check=True)
+    subprocess.run(["ninja", "-C", str(client.BUILD), "--quiet", "ecsd", "load", "seed"], check=True)
     with tempfile.TemporaryDirectory(prefix="ecsd-bench-") as name:
         folder = pathlib.Path(name)
         print(METHOD.format(cores=len(__import__("os").sched_getaffinity(0)), fsync=client.fdatasync_p50_us(folder)))

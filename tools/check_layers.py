@@ -51,7 +51,6 @@ FOREIGN = [
     (r"sqlite3\.h", r"store/[a-z0-9_]+\.[ch]"),
     (r"libpq-fe\.h|libpq/.*", r"store/[a-z0-9_]+\.[ch]"),
     (r"libvirt/.*", r"hypervisor/libvirt[a-z0-9_]*\.[ch]"),
-    (r"microhttpd\.h", r"http/[a-z0-9_]+\.[ch]"),
     (r"gnutls/.*", r"http/[a-z0-9_]+\.[ch]"),
     (r"openssl/.*", r"base/hash\.c|http/[a-z0-9_]*(cert|tls)[a-z0-9_]*\.c"),
     (r"jansson\.h", r"(gateway|cli)/[a-z0-9_]+\.[ch]"),

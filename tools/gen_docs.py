@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""api/ -> COMPATIBILITY.md (committed in docs/) and a page per action (in the build folder only).
+"""api/ -> COMPATIBILITY.md, OPTIONS.md (committed in docs/) and a page per action (in the build folder only).
 
-  gen_docs.py --api api --write docs       writes docs/COMPATIBILITY.md
-  gen_docs.py --api api --check docs       fails when the committed one is another
-  gen_docs.py --api api --out build/docs   writes COMPATIBILITY.md and api/*.md there
+  gen_docs.py --api api --write docs       writes docs/COMPATIBILITY.md and docs/OPTIONS.md
+  gen_docs.py --api api --check docs       fails when a committed one is another
+  gen_docs.py --api api --out build/docs   writes both, and api/*.md, there
 """
 
 import argparse
@@ -13,6 +13,8 @@ import pathlib
 import sys
 
 import apilib
+import gen_metrics
+import gen_options
 
 NOTICE = "<!-- Made by tools/gen_docs.py; edit api/ instead. -->\n"
 TITLE = {"Ecs": "ECS", "Sts": "STS", "Location": "Location", "Vpc": "VPC", "Ram": "RAM"}
@@ -139,24 +141,82 @@ def compatibility(api):
     return text
 
 
+def option_takes(option):
+    """What an option accepts, in words."""
+    if option.words:
+        return "one of " + ", ".join(f"`{word}`" for word in option.words)
+    if option.type in ("int", "float"):
+        return f"{'whole number' if option.type == 'int' else 'number'}, {option.min} to {option.max}"
+    return {"bool": "`true` or `false`", "text": "text"}[option.type]
+
+
+def environment_name(option):
+    """stop.press_interval_s -> ECSD_STOP_PRESS_INTERVAL_S, as base/option.c reads it."""
+    return "ECSD_" + option.member.upper()
+
+
+def metric_values(metric):
+    """What stands behind a metric's name: its label's values or its buckets."""
+    if metric.values:
+        return f"`{metric.label}`: " + ", ".join(f"`{value}`" for value in metric.values)
+    if metric.buckets:
+        scale = 1000000 if metric.unit == "us" else 1
+        return "buckets " + ", ".join(f"{bound / scale:g}" for bound in metric.buckets)
+    return ""
+
+
+def options_page(options, metrics):
+    """OPTIONS.md"""
+    text = (f"{NOTICE}# Options and metrics\n\n## Options\n\n"
+            "How they are set, and which source wins, stands in [OPERATIONS.md](OPERATIONS.md). All are read at start only; "
+            "`ecsd --print-config` shows what is in force and where it comes from.\n")
+    section = None
+    for option in options:
+        if option.name.partition(".")[0] != section:
+            section = option.name.partition(".")[0]
+            text += f"\n### {section}\n\n| option | default | takes | meaning | variable |\n|---|---|---|---|---|\n"
+        default = f"`{option.default}`" if option.default else "empty"
+        text += (f"| `{option.name}` | {default} | {option_takes(option)} | {cell(option.help)} | "
+                 f"`{environment_name(option)}` |\n")
+    text += ("\n## Metrics\n\nServed as Prometheus text at `/metrics` of the `--admin` listener. They count from the start "
+             "of the process.\n\n| metric | kind | label or buckets | meaning |\n|---|---|---|---|\n")
+    for metric in metrics:
+        text += f"| `{metric.name}` | {metric.type} | {metric_values(metric)} | {cell(metric.help)} |\n"
+    return text
+
+
+def committed_pages(folder):
+    """(name, text) of every page that is kept in docs/."""
+    return [("COMPATIBILITY.md", compatibility(apilib.load_api(folder))),
+            ("OPTIONS.md", options_page(gen_options.load_options(folder), gen_metrics.load_metrics(folder)))]
+
+
+def stale_pages(pages, folder):
+    """Paths of the committed pages that are not what api/ says."""
+    paths = [(pathlib.Path(folder) / name, text) for name, text in pages]
+    return [path for path, text in paths if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def write_action_pages(api, out):
+    """A page per action that is built."""
+    for action in api.actions:
+        if action.built:
+            stem = action.action if action.product == "Ecs" else f"{action.product}.{action.action}"
+            apilib.write_text(out, f"api/{stem}.md", action_page(action, api))
+
+
 def run(args):
     """What the command line asks for; the exit code."""
-    api = apilib.load_api(args.api)
-    page = compatibility(api)
-    if args.write:
-        apilib.write_text(args.write, "COMPATIBILITY.md", page)
+    pages = committed_pages(args.api)
+    for folder in filter(None, (args.write, args.out)):
+        for name, page in pages:
+            apilib.write_text(folder, name, page)
     if args.out:
-        apilib.write_text(args.out, "COMPATIBILITY.md", page)
-        for action in api.actions:
-            if action.built:
-                stem = action.action if action.product == "Ecs" else f"{action.product}.{action.action}"
-                apilib.write_text(args.out, f"api/{stem}.md", action_page(action, api))
-    if args.check:
-        path = pathlib.Path(args.check) / "COMPATIBILITY.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != page:
-            print(f"error: {path} is not what api/ says; run tools/gen_docs.py --api api --write docs", file=sys.stderr)
-            return 1
-    return 0
+        write_action_pages(apilib.load_api(args.api), args.out)
+    stale = stale_pages(pages, args.check) if args.check else []
+    for path in stale:
+        print(f"error: {path} is not what api/ says; run tools/gen_docs.py --api api --write docs", file=sys.stderr)
+    return 1 if stale else 0
 
 
 def main():

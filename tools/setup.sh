@@ -6,7 +6,7 @@
 #   tools/setup.sh bench      to run bench/run.py as well
 set -euo pipefail
 
-build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libsqlite3-dev libssl-dev
+build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libsqlite3-dev libssl-dev
   libjansson-dev libinih-dev"
 test_packages="$build_packages libcmocka-dev clang-14 libclang-rt-14-dev curl"
 bench_packages="$build_packages nginx-light procps"

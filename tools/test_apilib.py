@@ -17,6 +17,8 @@ import gen_actions  # noqa: E402
 import gen_catalog  # noqa: E402
 import gen_docs  # noqa: E402
 import gen_errors  # noqa: E402
+import gen_metrics  # noqa: E402
+import gen_options  # noqa: E402
 import gen_types  # noqa: E402
 
 API = TOOLS.parent / "api"
@@ -295,6 +297,42 @@ class Documents(unittest.TestCase):
                 page = gen_docs.action_page(action, api)
                 for name, _ in gen_docs.flat(action.request):
                     self.assertIn(f"| `{name}` |", page)
+
+    def test_options_and_metrics_are_all_named_once(self):
+        options, metrics = gen_options.load_options(API), gen_metrics.load_metrics(API)
+        page = gen_docs.options_page(options, metrics)
+        for name in [option.name for option in options] + [metric.name for metric in metrics]:
+            self.assertEqual(page.count(f"\n| `{name}` | "), 1, name)
+        for line in page.splitlines():
+            if line.startswith("| `"):
+                self.assertIn(line.count(" | "), (3, 4), line)
+
+    def test_an_option_in_words(self):
+        rows = {option.name: option for option in gen_options.load_options(API)}
+        page = gen_docs.options_page([rows["stop.on_timeout"], rows["sim.boot_s"], rows["http.tls_key"]], [])
+        self.assertIn("| `stop.on_timeout` | `escalate` | one of `escalate`, `revert` | ", page)
+        self.assertIn("| `sim.boot_s` | `0.2` | number, 0 to 86400 | ", page)
+        self.assertIn("| `http.tls_key` | empty | text | ", page)
+        self.assertIn(" | `ECSD_HTTP_TLS_KEY` |\n", page)
+        self.assertLess(page.index("### stop"), page.index("### sim"))
+
+    def test_a_metric_in_words(self):
+        rows = {metric.name: metric for metric in gen_metrics.load_metrics(API)}
+        page = gen_docs.options_page([], list(rows.values()))
+        self.assertIn("| `ecsd_commits_total` | counter | `result`: `ok`, `failed` | ", page)
+        self.assertIn("| `ecsd_commit_seconds` | histogram | buckets 0.0001, 0.00025, ", page)
+        self.assertIn("| `ecsd_batch_writes` | histogram | buckets 1, 2, 4, ", page)
+
+    def test_a_stale_page_is_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pages = gen_docs.committed_pages(API)
+            self.assertEqual(len(gen_docs.stale_pages(pages, folder)), len(pages))
+            for name, text in pages:
+                apilib.write_text(folder, name, text)
+            self.assertEqual(gen_docs.stale_pages(pages, folder), [])
+            path = pathlib.Path(folder) / "OPTIONS.md"
+            path.write_text(path.read_text(encoding="utf-8").replace("node.region", "node.regoin"), encoding="utf-8")
+            self.assertEqual(gen_docs.stale_pages(pages, folder), [path])
 
 
 if __name__ == "__main__":

@@ -25,22 +25,28 @@ int admin_event(struct action *act, enum event_kind kind, struct str account_id,
     return action_failed(act, store_event_add(act->tx, &event));
 }
 
-static struct account_view account_view_of(const struct account *account)
+/* Texts are copied: a reply to a write is read after its transaction is over. */
+static struct account_view account_view_of(struct arena *arena, const struct account *account)
 {
-    return (struct account_view){account->id, account->name, account->stopped_mode,
-                                 account->created_us};
+    return (struct account_view){
+        .account_id = arena_str(arena, account->id),
+        .name = arena_str(arena, account->name),
+        .stopped_mode = account->stopped_mode,
+        .creation_time = account->created_us,
+    };
 }
 
 /* The secret is shown once, when the key is made. */
-static struct key_view key_view_of(const struct access_key *key, bool with_secret)
+static struct key_view key_view_of(struct arena *arena, const struct access_key *key,
+                                   bool with_secret)
 {
     return (struct key_view){
-        .access_key_id = key->id,
-        .account_id = key->account_id,
-        .secret = with_secret ? key->secret : STR_NONE,
+        .access_key_id = arena_str(arena, key->id),
+        .account_id = arena_str(arena, key->account_id),
+        .secret = with_secret ? arena_str(arena, key->secret) : STR_NONE,
         .enabled = key->enabled,
-        .policy = key->policy,
-        .role_arn = key->role_arn,
+        .policy = arena_str(arena, key->policy),
+        .role_arn = arena_str(arena, key->role_arn),
         .expiration_time = key->expires_us,
         .creation_time = key->created_us,
     };
@@ -59,7 +65,7 @@ int admin_list_accounts(struct action *act, const struct admin_list_accounts_req
     reply->accounts.items = arena_array(act->arena, struct account_view, count + 1);
     reply->accounts.count = count;
     for (size_t i = 0; i < count; i++)
-        reply->accounts.items[i] = account_view_of(&accounts[i]);
+        reply->accounts.items[i] = account_view_of(act->arena, &accounts[i]);
     return 0;
 }
 
@@ -77,8 +83,8 @@ int admin_create_account(struct action *act, const struct admin_create_account_r
 
     if (r < 0)
         return action_failed(act, r);
-    reply->account = account_view_of(account);
-    reply->key = key_view_of(key, true);
+    reply->account = account_view_of(act->arena, account);
+    reply->key = key_view_of(act->arena, key, true);
     return admin_event(act, EVENT_KIND_ACCOUNT, account->id, STR_NONE, STR("account made"));
 }
 
@@ -111,7 +117,7 @@ int admin_set_account(struct action *act, const struct admin_set_account_request
     r = store_account_save(act->tx, account);
     if (r < 0)
         return action_failed(act, r);
-    reply->account = account_view_of(account);
+    reply->account = account_view_of(act->arena, account);
     return admin_event(act, EVENT_KIND_ACCOUNT, account->id, STR_NONE,
                        arena_printf(act->arena, "account set: stopped mode %s",
                                     stopped_mode_text((enum stopped_mode)account->stopped_mode)));
@@ -124,7 +130,7 @@ int admin_show_account(struct action *act, const struct admin_show_account_reque
     int r = admin_account(act, req->account_id, &account);
 
     if (r == 0)
-        reply->account = account_view_of(account);
+        reply->account = account_view_of(act->arena, account);
     return r;
 }
 
@@ -137,7 +143,7 @@ static int add_keys(struct action *act, struct str account_id, struct key_view_l
     if (r < 0)
         return action_failed(act, r);
     for (size_t i = 0; i < count; i++)
-        arena_push(act->arena, list->items, list->count, key_view_of(&keys[i], false));
+        arena_push(act->arena, list->items, list->count, key_view_of(act->arena, &keys[i], false));
     return 0;
 }
 
@@ -177,7 +183,7 @@ int admin_create_key(struct action *act, const struct admin_create_key_request *
                           act->fail);
     if (r < 0)
         return action_failed(act, r);
-    reply->key = key_view_of(key, true);
+    reply->key = key_view_of(act->arena, key, true);
     return admin_event(act, EVENT_KIND_KEY, account->id, STR_NONE,
                        arena_printf(act->arena, "key %.*s made", STR_ARG(key->id)));
 }

@@ -9,13 +9,14 @@ int admin_host(struct action *act, struct str id, struct host **ret)
     return r == -E_NOT_FOUND ? fail(act->fail, E_ADMIN_HOST_NOT_FOUND, id) : action_failed(act, r);
 }
 
-static struct host_view host_view_of(const struct host *host)
+/* Texts are copied: a reply to a write is read after its transaction is over. */
+static struct host_view host_view_of(struct arena *arena, const struct host *host)
 {
     return (struct host_view){
-        .host_id = host->id,
-        .url = host->url,
-        .region_id = host->region_id,
-        .zone_id = host->zone_id,
+        .host_id = arena_str(arena, host->id),
+        .url = arena_str(arena, host->url),
+        .region_id = arena_str(arena, host->region_id),
+        .zone_id = arena_str(arena, host->zone_id),
         .state = host->state,
         .vcpus = host->vcpus,
         .memory_mib = host->memory_mib,
@@ -38,7 +39,7 @@ int admin_list_hosts(struct action *act, const struct admin_list_hosts_request *
     reply->hosts.items = arena_array(act->arena, struct host_view, count + 1);
     reply->hosts.count = count;
     for (size_t i = 0; i < count; i++)
-        reply->hosts.items[i] = host_view_of(&hosts[i]);
+        reply->hosts.items[i] = host_view_of(act->arena, &hosts[i]);
     return 0;
 }
 
@@ -83,7 +84,7 @@ int admin_add_host(struct action *act, const struct admin_add_host_request *req,
     if (r < 0)
         return action_failed(act, r);
     engine_host_changed(act->engine, act->tx, host.id);
-    reply->host = host_view_of(&host);
+    reply->host = host_view_of(act->arena, &host);
     return host_event(act, host.id, "added");
 }
 
@@ -108,7 +109,7 @@ int admin_set_host(struct action *act, const struct admin_set_host_request *req,
     if (r < 0)
         return action_failed(act, r);
     engine_host_changed(act->engine, act->tx, host->id);
-    reply->host = host_view_of(host);
+    reply->host = host_view_of(act->arena, host);
     return host_event(act, host->id, "changed");
 }
 

@@ -1,220 +1,203 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/print.h"
 
-#include <inttypes.h>
-#include <jansson.h>
+#include "base/arena.h"
+#include "base/clock.h"
 
+#define NAME_BYTES 256
+#define COLUMNS_MAX 16
 #define CELL_BYTES 512
-#define COLUMNS_MAX 32
 
-struct table {
-    json_t *rows;
-    struct str columns[COLUMNS_MAX];
-    size_t column_count;
-    size_t widths[COLUMNS_MAX];
-};
-
-/* A plain value as text; lists of plain values with commas. */
-static size_t cell_text(const json_t *value, char text[CELL_BYTES])
+json_t *print_find(json_t *root, const char *path)
 {
-    size_t len = 0;
-    size_t i;
-    json_t *item;
+    struct str rest = str_from(path);
+    struct str name;
 
-    text[0] = '\0';
-    switch (json_typeof(value)) {
-    case JSON_STRING:
-        return (size_t)snprintf(text, CELL_BYTES, "%s", json_string_value(value));
-    case JSON_INTEGER:
-        return (size_t)snprintf(text, CELL_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    case JSON_REAL:
-        return (size_t)snprintf(text, CELL_BYTES, "%.15g", json_real_value(value));
-    case JSON_TRUE:
-        return (size_t)snprintf(text, CELL_BYTES, "yes");
-    case JSON_FALSE:
-        return (size_t)snprintf(text, CELL_BYTES, "no");
-    case JSON_ARRAY:
-        json_array_foreach(value, i, item) {
-            if (json_is_string(item) && len < CELL_BYTES)
-                len += (size_t)snprintf(text + len, CELL_BYTES - len, "%s%s", i > 0 ? "," : "", json_string_value(item));
+    while (root && rest.len > 0) {
+        (void)str_split(rest, '.', &name, &rest);
+        root = json_object_getn(root, name.ptr, name.len);
+    }
+    return root;
+}
+
+/* What every client of the cloud calls it. */
+static const char *shown_name(const char *name)
+{
+    return strcmp(name, "Secret") == 0 ? "AccessKeySecret" : name;
+}
+
+/* {"Lock": ["security"]} → the list in it; other values are themselves. */
+static const json_t *unwrap(const json_t *value)
+{
+    const json_t *inner;
+
+    if (!json_is_object(value) || json_object_size(value) != 1)
+        return value;
+    inner = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value)); /* it is only looked at */
+    return json_is_array(inner) ? inner : value;
+}
+
+static void add_scalar(struct buf *out, const json_t *value)
+{
+    if (json_is_string(value))
+        buf_add(out, json_string_value(value), json_string_length(value));
+    else if (json_is_integer(value))
+        buf_add_i64(out, json_integer_value(value));
+    else if (json_is_real(value))
+        buf_printf(out, "%.15g", json_real_value(value));
+    else if (json_is_boolean(value))
+        buf_add_cstr(out, json_is_true(value) ? "true" : "false");
+}
+
+/* Microseconds since 1970 are no reading for people. */
+static bool is_moment(const char *name)
+{
+    return str_ends(str_from(name), STR("Us"));
+}
+
+static void add_moment(struct buf *out, const json_t *value)
+{
+    char text[TIME_TEXT_MAX];
+
+    buf_add(out, text, time_print_micro(json_integer_value(value), text));
+}
+
+static void add_cell(struct buf *out, const json_t *item, const char *column)
+{
+    const json_t *value = unwrap(json_object_get(item, column));
+
+    buf_reset(out);
+    if (json_is_integer(value) && is_moment(column)) {
+        add_moment(out, value);
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            if (i > 0)
+                buf_add_char(out, ',');
+            add_scalar(out, json_array_get(value, i));
         }
-        return MIN_OF(len, (size_t)CELL_BYTES - 1);
-    case JSON_OBJECT: /* "Locks": {"Lock": [...]} */
-        item = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value));
-        return json_is_array(item) ? cell_text(item, text) : 0;
-    case JSON_NULL:
-        break;
+    } else {
+        add_scalar(out, value);
     }
-    return 0;
+    if (out->len == 0)
+        buf_add_char(out, '-'); /* so that columns stay columns for awk */
 }
 
-static json_t *member_of(const json_t *object, struct str name)
+/* Columns in UTF-8: a character is what doesn't continue another. */
+static size_t width_of(struct str text)
 {
-    return json_object_getn(object, name.ptr, name.len);
+    size_t width = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        width += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return width;
 }
 
-/* {"Hosts": {"Host": […]}, …} or {"Hosts": […]}: the list, borrowed, or NULL. */
-static json_t *find_list(json_t *reply)
+static void put_cell(struct str text, size_t width, bool last, FILE *out)
 {
-    const char *name;
-    json_t *value;
-
-    json_object_foreach(reply, name, value) {
-        json_t *inner = json_is_object(value) && json_object_size(value) == 1
-                            ? json_object_iter_value(json_object_iter(value))
-                            : value;
-
-        if (json_is_array(inner))
-            return inner;
-    }
-    return NULL;
-}
-
-static void choose_columns(struct table *table, const char *columns)
-{
-    struct str rest = str_from(columns);
-    const char *name;
-    json_t *value;
-
-    while (!str_empty(rest) && table->column_count < COLUMNS_MAX) {
-        struct str next = STR_NONE;
-
-        (void)str_split(rest, ',', &table->columns[table->column_count++], &next); /* the last has no comma */
-        rest = next;
-    }
-    if (columns || json_array_size(table->rows) == 0)
-        return;
-    json_object_foreach(json_array_get(table->rows, 0), name, value) {
-        if (!json_is_object(value) && table->column_count < COLUMNS_MAX)
-            table->columns[table->column_count++] = str_from(name);
-    }
-}
-
-static void measure(struct table *table, bool heading)
-{
-    char text[CELL_BYTES];
-    size_t i;
-    json_t *row;
-
-    for (size_t c = 0; c < table->column_count; c++)
-        table->widths[c] = heading ? table->columns[c].len : 0;
-    json_array_foreach(table->rows, i, row) {
-        for (size_t c = 0; c < table->column_count; c++) {
-            const json_t *value = member_of(row, table->columns[c]);
-
-            if (value)
-                table->widths[c] = MAX_OF(table->widths[c], MIN_OF(cell_text(value, text), (size_t)CELL_BYTES - 1));
-        }
-    }
-}
-
-static void print_cell(FILE *out, const struct table *table, size_t c, struct str text)
-{
-    bool last = c + 1 == table->column_count;
-
-    (void)fprintf(out, "%.*s%*s", STR_ARG(text), last ? 0 : (int)(table->widths[c] - text.len + 2), "");
+    (void)fwrite(text.ptr, 1, text.len, out);
     if (last)
         (void)fputc('\n', out);
+    else
+        (void)fprintf(out, "%*s", (int)(width + 2 - width_of(text)), "");
 }
 
-static void print_table(FILE *out, struct table *table, bool heading)
+static size_t read_columns(const char *columns, char names[COLUMNS_MAX][64])
 {
-    char text[CELL_BYTES];
-    size_t i;
-    json_t *row;
+    struct str rest = str_from(columns);
+    struct str name;
+    size_t count = 0;
 
-    measure(table, heading);
-    for (size_t c = 0; c < table->column_count && heading; c++)
-        print_cell(out, table, c, table->columns[c]);
-    json_array_foreach(table->rows, i, row) {
-        for (size_t c = 0; c < table->column_count; c++) {
-            const json_t *value = member_of(row, table->columns[c]);
+    while (rest.len > 0 && count < COLUMNS_MAX) {
+        (void)str_split(rest, ' ', &name, &rest);
+        (void)snprintf(names[count++], 64, "%.*s", STR_ARG(name));
+    }
+    return count;
+}
 
-            text[0] = '\0';
-            if (value)
-                (void)cell_text(value, text);
-            print_cell(out, table, c, str_from(text));
+/* "TimeUs" is shown as a time. */
+static struct str heading_of(const char *name)
+{
+    struct str text = str_from(name);
+
+    return is_moment(name) ? str_slice(text.ptr, text.len - 2) : text;
+}
+
+void print_table(const json_t *items, const char *columns, bool heading, FILE *out)
+{
+    char names[COLUMNS_MAX][64];
+    size_t widths[COLUMNS_MAX];
+    size_t count = read_columns(columns, names);
+    _cleanup_(buf_done) struct buf cell;
+
+    buf_init(&cell, (size_t)1 << 20);
+    for (size_t c = 0; c < count; c++) {
+        widths[c] = heading_of(names[c]).len;
+        for (size_t i = 0; i < json_array_size(items); i++) {
+            add_cell(&cell, json_array_get(items, i), names[c]);
+            widths[c] = MAX_OF(widths[c], width_of(buf_str(&cell)));
+        }
+    }
+    for (size_t c = 0; heading && c < count; c++)
+        put_cell(heading_of(names[c]), widths[c], c + 1 == count, out);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        for (size_t c = 0; c < count; c++) {
+            add_cell(&cell, json_array_get(items, i), names[c]);
+            put_cell(buf_str(&cell), widths[c], c + 1 == count, out);
         }
     }
 }
 
-static void print_members(FILE *out, const json_t *object)
+/* A value under its dotted name; lists are numbered from 1. */
+static void print_value(struct str name, const json_t *value, unsigned depth, FILE *out)
 {
-    char text[CELL_BYTES];
-    const char *name;
-    json_t *value;
+    char inner[NAME_BYTES];
+    const char *key;
+    json_t *member;
+    _cleanup_(buf_done) struct buf text;
 
-    json_object_foreach((json_t *)(uintptr_t)object, name, value) {
-        if (strcmp(name, "RequestId") == 0)
-            continue;
-        if (json_is_object(value) && !find_list(value) && json_object_size(value) > 1) {
-            print_members(out, value); /* one level: "Instance": {…}, "Document": {…} */
-            continue;
+    buf_init(&text, (size_t)1 << 20);
+    value = unwrap(value);
+    if (depth > 8)
+        return;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+            (void)snprintf(inner, sizeof(inner), "%.*s%s%s", STR_ARG(name), name.len > 0 ? "." : "", shown_name(key));
+            print_value(str_from(inner), member, depth + 1, out);
         }
-        (void)cell_text(value, text);
-        (void)fprintf(out, "%-24s%s\n", name, text);
-    }
-}
-
-int print_reply(FILE *out, struct str body, const char *columns, bool heading)
-{
-    json_t *reply = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, NULL);
-    struct table table = {0};
-
-    if (!json_is_object(reply)) {
-        json_decref(reply);
-        return -E_INVALID;
-    }
-    table.rows = find_list(reply);
-    if (table.rows) {
-        choose_columns(&table, columns);
-        print_table(out, &table, heading);
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            (void)snprintf(inner, sizeof(inner), "%.*s.%zu", STR_ARG(name), i + 1);
+            print_value(str_from(inner), json_array_get(value, i), depth + 1, out);
+        }
     } else {
-        print_members(out, reply);
+        add_scalar(&text, value);
+        (void)fprintf(out, "%.*s: %.*s\n", STR_ARG(name), STR_ARG(buf_str(&text)));
     }
-    json_decref(reply);
-    return 0;
 }
 
-static struct str copy_text(const json_t *value, struct arena *arena)
+void print_thing(json_t *root, json_t *thing, FILE *out)
 {
-    char text[CELL_BYTES];
+    const char *key;
+    json_t *member;
 
-    if (!value)
-        return STR_NONE;
-    (void)cell_text(value, text);
-    return arena_str(arena, str_from(text));
-}
-
-struct str reply_member(struct str body, const char *path, struct arena *arena)
-{
-    json_t *reply = json_loadb(body.ptr, body.len, 0, NULL);
-    const json_t *value = reply;
-    struct str rest = str_from(path);
-    struct str found;
-
-    while (value && !str_empty(rest)) {
-        struct str name;
-        struct str next = STR_NONE;
-
-        (void)str_split(rest, '.', &name, &next); /* the last has no point */
-        value = member_of(value, name);
-        rest = next;
+    if (thing && thing != root)
+        print_value(STR(""), thing, 0, out);
+    json_object_foreach(root, key, member) {
+        if (member != thing && strcmp(key, "RequestId") != 0)
+            print_value(str_from(key), member, 0, out);
     }
-    found = copy_text(value, arena);
-    json_decref(reply);
-    return found;
 }
 
-struct str reply_last_item(struct str body, const char *member, struct arena *arena)
+void print_json(json_t *root, json_t *thing, FILE *out)
 {
-    json_t *reply = json_loadb(body.ptr, body.len, 0, NULL);
-    const json_t *list = json_is_object(reply) ? find_list(reply) : NULL;
-    size_t count = json_array_size(list);
-    struct str found = STR_NONE;
+    const char *key;
+    json_t *member;
 
-    if (count > 0)
-        found = copy_text(member_of(json_array_get(list, count - 1), str_from(member)), arena);
-    json_decref(reply);
-    return found;
+    if (json_is_object(thing) && thing != root)
+        json_object_foreach(thing, key, member) {
+            if (!json_object_get(root, shown_name(key)))
+                (void)json_object_set(root, shown_name(key), member); /* fails for want of memory only */
+        }
+    (void)json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    (void)fputc('\n', out);
 }

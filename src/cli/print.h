@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON replies as a person reads them. The only file of this folder that knows jansson is print.c. */
+/* Replies of the operator's socket for people: aligned columns for lists, `name: value` for one thing. */
 #pragma once
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
-#include "base/fail.h"
-
-/*
- * A reply with a list is a table of `columns` (comma-separated members; NULL: all that are plain), others are lines of
- * name and value. `heading`: also the column names. -E_INVALID: no JSON object.
- */
-int print_reply(FILE *out, struct str body, const char *columns, bool heading) must_check;
-/* A member by its path ("Instance.State"), on the arena; absent when it isn't there. */
-struct str reply_member(struct str body, const char *path, struct arena *arena);
-/* As a member of the last item of the reply's list. */
-struct str reply_last_item(struct str body, const char *member, struct arena *arena);
+/* The value below `root` that "Jobs.Job" names; NULL: not there. "" is root. */
+json_t *print_find(json_t *root, const char *path);
+/* One line per item; `columns` are names of members, separated by a blank. Without `heading` only the lines. */
+void print_table(const json_t *items, const char *columns, bool heading, FILE *out);
+/* The members of `thing`, then those of `root` beside it but for RequestId. */
+void print_thing(json_t *root, json_t *thing, FILE *out);
+/* The whole reply as one line of JSON, the members of `thing` (or NULL) at its top too, where the names are free. */
+void print_json(json_t *root, json_t *thing, FILE *out);

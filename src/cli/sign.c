@@ -4,108 +4,120 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/limits.h"
 
-#define REQUEST_BYTES_MAX ((size_t)1 << 20)
+#define TEXT_MAX ((size_t)16 << 20) /* far above what a gateway takes */
 
-static int compare_params(const void *a, const void *b)
+static int compare_names(const void *left, const void *right)
 {
-    return str_cmp(((const struct sign_param *)a)->name, ((const struct sign_param *)b)->name);
+    return str_cmp(((const struct pair *)left)->name, ((const struct pair *)right)->name);
 }
 
-/* Name=Value&…, sorted and percent-encoded: what is signed and what is sent. */
-static struct str make_query(struct sign_param *params, size_t count, struct arena *arena)
+struct str sign_query(struct arena *arena, const struct pair *params, size_t count)
 {
-    struct buf text;
-    struct str query;
+    struct pair *sorted = arena_array(arena, struct pair, count + 1);
+    _cleanup_(buf_done) struct buf text;
 
+    buf_init(&text, TEXT_MAX);
     if (count > 0)
-        qsort(params, count, sizeof(*params), compare_params);
-    buf_init(&text, REQUEST_BYTES_MAX);
+        memcpy(sorted, params, count * sizeof(*params));
+    qsort(sorted, count, sizeof(*sorted), compare_names);
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_add_char(&text, '&');
-        buf_add_percent(&text, params[i].name);
+        buf_add_percent(&text, sorted[i].name);
         buf_add_char(&text, '=');
-        buf_add_percent(&text, params[i].value);
+        buf_add_percent(&text, sorted[i].value);
     }
-    query = arena_str(arena, buf_str(&text));
-    buf_done(&text);
-    return query;
+    assert(!text.full);
+    return arena_str(arena, buf_str(&text));
 }
 
-static struct str encode(struct str s, struct arena *arena)
+static struct str hex_text(struct arena *arena, const uint8_t *bytes, size_t len)
 {
-    struct buf text;
-    struct str encoded;
+    char *text = arena_alloc(arena, 2 * len + 1);
 
-    buf_init(&text, 3 * REQUEST_BYTES_MAX);
-    buf_add_percent(&text, s);
-    encoded = arena_str(arena, buf_str(&text));
-    buf_done(&text);
-    return encoded;
+    hex_encode(bytes, len, text);
+    return str_slice(text, 2 * len);
 }
 
-struct str sign_v1(const struct sign_call *call, struct arena *arena)
+static struct str hex_sha256(struct arena *arena, struct str data)
 {
-    char now[TIME_TEXT_MAX];
     uint8_t digest[SHA256_BYTES];
-    char signature[BASE64_MAX(SHA256_BYTES)];
-    const struct sign_param common[] = {
+
+    hash_sha256(data, digest);
+    return hex_text(arena, digest, sizeof(digest));
+}
+
+struct str sign_v3(struct arena *arena, const struct sign_call *call)
+{
+    struct str query = sign_query(arena, call->params, call->param_count);
+    struct str payload = hex_sha256(arena, STR(""));
+    uint8_t digest[SHA256_BYTES];
+    struct str headers;
+    struct str canonical;
+    struct str string;
+    size_t len;
+
+    /* As they are signed: lower case, sorted. */
+    headers = arena_printf(arena,
+                           "host:%.*s\nx-acs-action:%.*s\nx-acs-content-sha256:%.*s\nx-acs-date:%.*s\n"
+                           "x-acs-signature-nonce:%.*s\nx-acs-version:%.*s\n",
+                           STR_ARG(call->host), STR_ARG(call->action), STR_ARG(payload), STR_ARG(call->stamp),
+                           STR_ARG(call->nonce), STR_ARG(call->version));
+#define SIGNED_HEADERS "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
+    canonical = arena_printf(arena, "POST\n/\n%.*s\n%.*s\n" SIGNED_HEADERS "\n%.*s", STR_ARG(query), STR_ARG(headers),
+                             STR_ARG(payload));
+    string = arena_printf(arena, "ACS3-HMAC-SHA256\n%.*s", STR_ARG(hex_sha256(arena, canonical)));
+    len = hash_hmac(HASH_SHA256, call->secret, string, digest);
+    return arena_printf(arena,
+                        "POST /%s%.*s HTTP/1.1\r\nHost: %.*s\r\nx-acs-action: %.*s\r\nx-acs-content-sha256: %.*s\r\n"
+                        "x-acs-date: %.*s\r\nx-acs-signature-nonce: %.*s\r\nx-acs-version: %.*s\r\n"
+                        "Authorization: ACS3-HMAC-SHA256 Credential=%.*s,SignedHeaders=" SIGNED_HEADERS ",Signature=%.*s\r\n"
+                        "Accept: application/%s\r\nUser-Agent: ecsctl\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                        query.len > 0 ? "?" : "", STR_ARG(query), STR_ARG(call->host), STR_ARG(call->action), STR_ARG(payload),
+                        STR_ARG(call->stamp), STR_ARG(call->nonce), STR_ARG(call->version), STR_ARG(call->key_id),
+                        STR_ARG(hex_text(arena, digest, len)), call->xml ? "xml" : "json");
+}
+
+static struct str v1_signature(struct arena *arena, struct str secret, struct str canonical)
+{
+    char *text = arena_alloc(arena, BASE64_MAX(SHA256_BYTES));
+    _cleanup_(buf_done) struct buf string;
+    uint8_t digest[SHA256_BYTES];
+    size_t len;
+
+    buf_init(&string, TEXT_MAX);
+    buf_add_cstr(&string, "POST&%2F&");
+    buf_add_percent(&string, canonical);
+    assert(!string.full);
+    len = hash_hmac(HASH_SHA1, arena_printf(arena, "%.*s&", STR_ARG(secret)), buf_str(&string), digest);
+    return str_slice(text, base64_encode(digest, len, text));
+}
+
+struct str sign_v1(struct arena *arena, const struct sign_call *call)
+{
+    const struct pair common[] = {
         {STR("Action"), call->action},
         {STR("Version"), call->version},
+        {STR("Format"), call->xml ? STR("XML") : STR("JSON")},
         {STR("AccessKeyId"), call->key_id},
         {STR("SignatureMethod"), STR("HMAC-SHA1")},
         {STR("SignatureVersion"), STR("1.0")},
         {STR("SignatureNonce"), call->nonce},
-        {STR("Timestamp"), str_slice(now, time_print_second(call->now, now))},
-        {STR("Format"), call->xml ? STR("XML") : STR("JSON")},
+        {STR("Timestamp"), call->stamp},
     };
-    struct sign_param *all = arena_array(arena, struct sign_param, call->param_count + countof(common));
-    struct str query;
-    struct str text;
+    size_t count = call->param_count + countof(common);
+    struct pair *params = arena_array(arena, struct pair, count + 1);
+    struct str body;
 
+    memcpy(params, common, sizeof(common));
     for (size_t i = 0; i < call->param_count; i++)
-        all[i] = call->params[i];
-    for (size_t i = 0; i < countof(common); i++)
-        all[call->param_count + i] = common[i];
-    query = make_query(all, call->param_count + countof(common), arena);
-    text = arena_printf(arena, "GET&%%2F&%.*s", STR_ARG(encode(query, arena)));
-    (void)base64_encode(digest,
-                        hash_hmac(HASH_SHA1, arena_printf(arena, "%.*s&", STR_ARG(call->key_secret)), text, digest), signature);
-    return arena_printf(arena, "GET /?%.*s&Signature=%.*s HTTP/1.1\r\nHost: %.*s\r\nConnection: close\r\n\r\n", STR_ARG(query),
-                        STR_ARG(encode(str_from(signature), arena)), STR_ARG(call->host));
-}
-
-struct str sign_v3(const struct sign_call *call, struct arena *arena)
-{
-    static const char signed_names[] = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version";
-    char now[TIME_TEXT_MAX];
-    char body_hash[2 * SHA256_BYTES + 1];
-    char request_hash[2 * SHA256_BYTES + 1];
-    char signature[2 * SHA256_BYTES + 1];
-    uint8_t digest[SHA256_BYTES];
-    struct str query = make_query(call->params, call->param_count, arena);
-    struct str headers;
-    struct str text;
-
-    (void)time_print_second(call->now, now);
-    hash_sha256(STR(""), digest);
-    hex_encode(digest, sizeof(digest), body_hash);
-    headers = arena_printf(arena,
-                           "host:%.*s\nx-acs-action:%.*s\nx-acs-content-sha256:%s\nx-acs-date:%s\nx-acs-signature-nonce:%.*s\n"
-                           "x-acs-version:%.*s\n",
-                           STR_ARG(call->host), STR_ARG(call->action), body_hash, now, STR_ARG(call->nonce),
-                           STR_ARG(call->version));
-    text = arena_printf(arena, "POST\n/\n%.*s\n%.*s\n%s\n%s", STR_ARG(query), STR_ARG(headers), signed_names, body_hash);
-    hash_sha256(text, digest);
-    hex_encode(digest, sizeof(digest), request_hash);
-    text = arena_printf(arena, "ACS3-HMAC-SHA256\n%s", request_hash);
-    hex_encode(digest, hash_hmac(HASH_SHA256, call->key_secret, text, digest), signature);
+        params[countof(common) + i] = call->params[i];
+    params[count] = (struct pair){STR("Signature"), v1_signature(arena, call->secret, sign_query(arena, params, count))};
+    body = sign_query(arena, params, count + 1);
     return arena_printf(arena,
-                        "POST /?%.*s HTTP/1.1\r\nHost: %.*s\r\nx-acs-action: %.*s\r\nx-acs-version: %.*s\r\nx-acs-date: %s\r\n"
-                        "x-acs-signature-nonce: %.*s\r\nx-acs-content-sha256: %s\r\nAccept: application/%s\r\n"
-                        "Authorization: ACS3-HMAC-SHA256 Credential=%.*s,SignedHeaders=%s,Signature=%s\r\n"
-                        "Content-Length: 0\r\nConnection: close\r\n\r\n",
-                        STR_ARG(query), STR_ARG(call->host), STR_ARG(call->action), STR_ARG(call->version), now,
-                        STR_ARG(call->nonce), body_hash, call->xml ? "xml" : "json", STR_ARG(call->key_id), signed_names, signature);
+                        "POST / HTTP/1.1\r\nHost: %.*s\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                        "User-Agent: ecsctl\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%.*s",
+                        STR_ARG(call->host), body.len, STR_ARG(body));
 }

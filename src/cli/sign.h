@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signed requests as the official clients make them: V1 (HMAC-SHA1 in the query) and V3 (ACS3-HMAC-SHA256 in a header). */
+/*
+ * Signed requests, written from the rules and not from the gateway's code: the two check each other. POST, whole requests
+ * that end their connection.
+ */
 #pragma once
 
-#include "base/env.h"
-#include "base/str.h"
-
-struct sign_param {
-    struct str name;
-    struct str value;
-};
+#include "base/arena.h"
+#include "cli/command.h"
 
 struct sign_call {
-    struct str host;    /* host:port */
+    struct str host; /* as in the Host header */
     struct str action;
     struct str version;
     struct str key_id;
-    struct str key_secret;
-    bool xml;
-    struct sign_param *params; /* sorted in place */
-    size_t param_count;
+    struct str secret;
+    struct str stamp; /* ISO 8601, seconds */
     struct str nonce;
-    usec_t now;
+    bool xml;
+    const struct pair *params; /* of the action */
+    size_t param_count;
 };
 
-/* The whole request, on the arena. */
-struct str sign_v1(const struct sign_call *call, struct arena *arena);
-struct str sign_v3(const struct sign_call *call, struct arena *arena);
+/* Percent-encoded name=value pairs, sorted by name, joined with &. */
+struct str sign_query(struct arena *arena, const struct pair *params, size_t count);
+/* ACS3-HMAC-SHA256: parameters in the query. */
+struct str sign_v3(struct arena *arena, const struct sign_call *call);
+/* Version 1.0, HMAC-SHA1: parameters in the form. */
+struct str sign_v1(struct arena *arena, const struct sign_call *call);

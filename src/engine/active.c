@@ -180,6 +180,8 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
     before = map_take(&engine->jobs, active->job.instance_id);
     assert(!before || before->state == ACTIVE_RECORDING);
     active->host = host_slot_get(engine, host_id, true);
+    if (!active->host->present && !str_empty(host_id))
+        chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */
     (void)map_put(&engine->jobs, active->job.instance_id, active);
     metric_add(METRIC_JOBS_ACTIVE, 1);
     engine->adopted++;

@@ -401,17 +401,19 @@ static int decode_list(struct decode *decode, const struct shape_field *field,
 {
     const struct item *whole = view_find(view, field->name);
     struct view list = view_list(decode, view, field->name);
+    bool is_json = list.count == 0 && field->kind != SHAPE_OBJECT && whole && whole->value.len > 0 &&
+                   (field->flags & SHAPE_JSON || whole->value.ptr[0] == '[');
     int r;
 
-    if (list.count == 0 && field->kind != SHAPE_OBJECT && whole && whole->value.len > 0 &&
-        (field->flags & SHAPE_JSON || whole->value.ptr[0] == '[')) {
+    if (is_json) {
         r = json_list(decode, field, view, whole->value, &list);
         if (r < 0)
             return r;
     }
-    if (list.count == 0)
+    /* "[]" is a list that was given: it gets items, though none. */
+    if (list.count == 0 && !is_json)
         return 0;
-    if (field->flags & SHAPE_REFUSED)
+    if (field->flags & SHAPE_REFUSED && list.count > 0)
         return refuse(decode, field, view, list.items[0].value);
     if (count_members(&list) > max_items(field))
         return too_many(decode, field, view);

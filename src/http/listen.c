@@ -121,6 +121,7 @@ int listen_unix(const char *path, struct listener *listener, struct fail *fail)
     mode_t before;
     int fd;
 
+    assert(path);
     if (strlen(path) >= sizeof(address.sun_path))
         return fail_text(fail, E_INVALID, "the path %s is too long for a socket; choose a shorter data folder", path);
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);

@@ -180,40 +180,59 @@ static void parse_connection(struct str value, struct head *head)
     }
 }
 
-/* The few headers that frame a message. NULL, or what is wrong. */
+static const char *note_host(struct str value, bool http11, struct head *head)
+{
+    (void)http11;
+    if (head->host.ptr)
+        return "Host is there twice";
+    head->host = value;
+    return NULL;
+}
+
+static const char *note_length(struct str value, bool http11, struct head *head)
+{
+    (void)http11;
+    return parse_length(value, head);
+}
+
+static const char *note_encoding(struct str value, bool http11, struct head *head)
+{
+    if (head->chunked || !http11 || !str_eq_nocase(value, STR("chunked")))
+        return "Transfer-Encoding is not chunked";
+    head->chunked = true;
+    return NULL;
+}
+
+static const char *note_connection(struct str value, bool http11, struct head *head)
+{
+    (void)http11;
+    parse_connection(value, head);
+    return NULL;
+}
+
+static const char *note_expect(struct str value, bool http11, struct head *head)
+{
+    head->expect_continue = http11 && str_eq_nocase(value, STR("100-continue"));
+    return NULL;
+}
+
+/* The few headers that frame a message. Each returns NULL, or what is wrong. */
+static const struct framing {
+    struct str name;
+    const char *(*note)(struct str value, bool http11, struct head *head);
+} framings[] = {
+    {STR_INIT("Host"), note_host},
+    {STR_INIT("Content-Length"), note_length},
+    {STR_INIT("Transfer-Encoding"), note_encoding},
+    {STR_INIT("Connection"), note_connection},
+    {STR_INIT("Expect"), note_expect},
+};
+
 static const char *note_header(const struct header *header, bool http11, struct head *head)
 {
-    struct str name = header->name;
-
-    switch (name.len) {
-    case 4:
-        if (!str_eq_nocase(name, STR("Host")))
-            break;
-        if (head->host.ptr)
-            return "Host is there twice";
-        head->host = header->value;
-        break;
-    case 6:
-        if (str_eq_nocase(name, STR("Expect")))
-            head->expect_continue = http11 && str_eq_nocase(header->value, STR("100-continue"));
-        break;
-    case 10:
-        if (str_eq_nocase(name, STR("Connection")))
-            parse_connection(header->value, head);
-        break;
-    case 14:
-        if (str_eq_nocase(name, STR("Content-Length")))
-            return parse_length(header->value, head);
-        break;
-    case 17:
-        if (!str_eq_nocase(name, STR("Transfer-Encoding")))
-            break;
-        if (head->chunked || !http11 || !str_eq_nocase(header->value, STR("chunked")))
-            return "Transfer-Encoding is not chunked";
-        head->chunked = true;
-        break;
-    default:
-        break;
+    for (size_t i = 0; i < countof(framings); i++) {
+        if (str_eq_nocase(header->name, framings[i].name))
+            return framings[i].note(header->value, http11, head);
     }
     return NULL;
 }
@@ -305,33 +324,22 @@ static enum parse_result take_size_byte(struct chunk_scan *scan, char c)
 /* One byte after the last chunk: trailer lines are read and dropped. */
 static enum parse_result take_trailer_byte(struct chunk_scan *scan, char c)
 {
-    switch (scan->state) {
-    case CHUNK_TRAILER_START:
-        scan->state = c == '\r' ? CHUNK_END_LF : CHUNK_TRAILER;
-        break;
-    case CHUNK_TRAILER:
-        if (c == '\r')
-            scan->state = CHUNK_TRAILER_LF;
-        break;
-    case CHUNK_TRAILER_LF:
-        scan->state = CHUNK_TRAILER_START;
-        return c == '\n' ? PARSE_MORE : PARSE_BAD;
-    case CHUNK_END_LF:
+    enum chunk_state state = scan->state;
+
+    if (state == CHUNK_END_LF) {
         scan->state = CHUNK_DONE;
         return c == '\n' ? PARSE_OK : PARSE_BAD;
-    case CHUNK_SIZE:
-    case CHUNK_SIZE_DIGITS:
-    case CHUNK_EXTENSION:
-    case CHUNK_SIZE_LF:
-    case CHUNK_DATA:
-    case CHUNK_DATA_CR:
-    case CHUNK_DATA_LF:
-    case CHUNK_DONE:
-        assert(false);
     }
-    if (c == '\n' || ++scan->overhead > CHUNK_OVERHEAD_MAX)
-        return PARSE_BAD;
-    return PARSE_MORE;
+    if (state == CHUNK_TRAILER_LF) {
+        scan->state = CHUNK_TRAILER_START;
+        return c == '\n' ? PARSE_MORE : PARSE_BAD;
+    }
+    assert(state == CHUNK_TRAILER_START || state == CHUNK_TRAILER);
+    if (c == '\r')
+        scan->state = state == CHUNK_TRAILER_START ? CHUNK_END_LF : CHUNK_TRAILER_LF;
+    else
+        scan->state = CHUNK_TRAILER;
+    return c == '\n' || ++scan->overhead > CHUNK_OVERHEAD_MAX ? PARSE_BAD : PARSE_MORE;
 }
 
 static enum parse_result take_chunk_byte(struct chunk_scan *scan, char c)

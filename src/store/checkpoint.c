@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moves the write-ahead log into the database file on a thread and a connection of its own, so that commits don't wait.
+ * Moves the write-ahead log into the database file on a thread and a connection of its own, so that
+ * commits don't wait.
  *
- * Every checkpoint_ms what can be moved is moved (PASSIVE). Under steady writes the log never gets all moved that way and
- * would grow for ever: over LOG_RESTART_PAGES the rest is moved while the writer waits for some milliseconds, and the log
- * starts over in the same file (blocks that exist are flushed three times as fast as new ones: measured). The file is
- * emptied when it has become very large, and when there was no commit for IDLE_TICKS.
+ * Every checkpoint_ms what can be moved is moved (PASSIVE). Under steady writes the log never gets
+ * all moved that way and would grow for ever: over LOG_RESTART_PAGES the rest is moved while the
+ * writer waits for some milliseconds, and the log starts over in the same file (blocks that exist
+ * are flushed three times as fast as new ones: measured). The file is emptied when it has become
+ * very large, and when there was no commit for IDLE_TICKS.
  */
 #include <time.h>
 
@@ -46,7 +48,8 @@ static void tick(struct store *store, struct ticker *ticker)
     if (pages == 0)
         return;
     if (ticker->idle_ticks >= IDLE_TICKS) {
-        (void)run(store, store->checkpoint_db, DB_CHECKPOINT_TRUNCATE); /* counted; the next tick tries again */
+        (void)run(store, store->checkpoint_db,
+                  DB_CHECKPOINT_TRUNCATE); /* counted; the next tick tries again */
         return;
     }
     if (!ticker->moved)
@@ -82,7 +85,8 @@ void *checkpoint_thread(void *arg)
         struct timespec until = deadline_after(store->checkpoint_ms);
 
         while (!store->checkpoint_stop &&
-               pthread_cond_timedwait(&store->checkpoint_cond, &store->checkpoint_mutex, &until) == 0)
+               pthread_cond_timedwait(&store->checkpoint_cond, &store->checkpoint_mutex, &until) ==
+                   0)
             ;
         if (store->checkpoint_stop)
             break;
@@ -100,6 +104,7 @@ void checkpoint_if_large(struct store *store)
     if (store->checkpointing || atomic_load(&store->log_pages) <= LOG_RESTART_PAGES)
         return;
     pthread_mutex_lock(&store->turn);
-    (void)run(store, store->writer.db, DB_CHECKPOINT_RESTART); /* counted; the next batch tries again */
+    (void)run(store, store->writer.db,
+              DB_CHECKPOINT_RESTART); /* counted; the next batch tries again */
     pthread_mutex_unlock(&store->turn);
 }

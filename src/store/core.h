@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this ring share: the store, a transaction, and how the writer undoes what is not in the database. */
+/* What the files of this ring share: the store, a transaction, and how the writer undoes what is
+ * not in the database. */
 #pragma once
 
 #include <pthread.h>
@@ -11,8 +12,9 @@
 #include "store/nonce.h"
 #include "store/rows.h"
 
-#define TX_DEPTH_MAX 8      /* savepoints inside each other; batch actions use one beside the write's own */
-#define TX_SHADOWS 16       /* instances whose stored state a write remembers */
+#define TX_DEPTH_MAX                                                                               \
+    8 /* savepoints inside each other; batch actions use one beside the write's own */
+#define TX_SHADOWS 16        /* instances whose stored state a write remembers */
 #define STORE_READERS_MAX 64 /* reading transactions at a time; more wait */
 
 /* Counts of instances; how much this batch adds to each. */
@@ -27,7 +29,8 @@ struct tally_step {
     int64_t by;
 };
 
-/* A nonce that waits for the end of the batch: rows go in sorted, and a refused call leaves none behind. */
+/* A nonce that waits for the end of the batch: rows go in sorted, and a refused call leaves none
+ * behind. */
 struct nonce_row {
     usec_t stamp_us;
     usec_t expires_us;
@@ -39,14 +42,16 @@ struct hook {
     void *arg;
 };
 
-/* What is stored of an instance that this write has read or written: the tally needs the state from before. */
+/* What is stored of an instance that this write has read or written: the tally needs the state from
+ * before. */
 struct shadow {
     struct str id;
     int64_t version;
     int state;
 };
 
-/* Where to go back to. `open`: the database has a savepoint for it (it gets one at the first change only). */
+/* Where to go back to. `open`: the database has a savepoint for it (it gets one at the first change
+ * only). */
 struct level {
     size_t nonces;
     size_t tally_steps;
@@ -85,7 +90,7 @@ struct store {
     struct env *env;
     char *path;
     uint64_t seed; /* of the maps in memory */
-    int lock_fd; /* -1: none */
+    int lock_fd;   /* -1: none */
     int64_t checkpoint_ms;
     int64_t reader_cache_kib;
 
@@ -122,7 +127,8 @@ struct store {
 };
 
 /* schema.c: brings the database to the newest shape, in one transaction. */
-int schema_apply(struct db *db, const struct db_driver *driver, usec_t now, struct fail *fail) must_check;
+int schema_apply(struct db *db, const struct db_driver *driver, usec_t now, struct fail *fail)
+    must_check;
 
 /* writer.c */
 void writer_init(struct store *store);
@@ -130,7 +136,8 @@ void writer_done(struct store *store);
 void *writer_thread(void *store);
 /* Opens the savepoints that are due; before every change. */
 int tx_touch(struct tx *tx) must_check;
-/* Called with the result of each driver call: notices that the transaction is gone. Returns `result`. */
+/* Called with the result of each driver call: notices that the transaction is gone. Returns
+ * `result`. */
 int tx_check(struct tx *tx, int result);
 
 /* gate.c */
@@ -141,7 +148,8 @@ int nonce_load(struct store *store, struct tx *tx) must_check;
 void tally_add(struct tx *tx, struct str account_id, struct str region_id, int state, int64_t by);
 int tally_flush(struct tx *tx) must_check;
 /* `state` -1: all. */
-int tally_get(struct tx *tx, struct str account_id, struct str region_id, int state, int64_t *ret) must_check;
+int tally_get(struct tx *tx, struct str account_id, struct str region_id, int state, int64_t *ret)
+    must_check;
 
 /* checkpoint.c */
 void *checkpoint_thread(void *store);

@@ -4,22 +4,32 @@
 #include "store/find.h"
 
 static const struct column disk_columns[] = {
-    COLUMN(struct disk, id),          COLUMN(struct disk, account_id),
-    COLUMN(struct disk, region_id),   COLUMN(struct disk, zone_id),
-    COLUMN(struct disk, instance_id), COLUMN(struct disk, type),
-    COLUMN(struct disk, category),    COLUMN(struct disk, status),
-    COLUMN(struct disk, size_gib),    COLUMN(struct disk, device),
-    COLUMN(struct disk, name),        COLUMN(struct disk, description),
-    COLUMN(struct disk, image_id),    COLUMN(struct disk, performance_level),
-    COLUMN(struct disk, delete_with_instance), COLUMN(struct disk, encrypted),
-    COLUMN(struct disk, created_us),  COLUMN(struct disk, attached_us),
+    COLUMN(struct disk, id),
+    COLUMN(struct disk, account_id),
+    COLUMN(struct disk, region_id),
+    COLUMN(struct disk, zone_id),
+    COLUMN(struct disk, instance_id),
+    COLUMN(struct disk, type),
+    COLUMN(struct disk, category),
+    COLUMN(struct disk, status),
+    COLUMN(struct disk, size_gib),
+    COLUMN(struct disk, device),
+    COLUMN(struct disk, name),
+    COLUMN(struct disk, description),
+    COLUMN(struct disk, image_id),
+    COLUMN(struct disk, performance_level),
+    COLUMN(struct disk, delete_with_instance),
+    COLUMN(struct disk, encrypted),
+    COLUMN(struct disk, created_us),
+    COLUMN(struct disk, attached_us),
 };
 static const struct table disk_table = TABLE(struct disk, disk_columns);
 static const struct query disk_by_id = {"SELECT {c} FROM disk WHERE id = $1", &disk_table};
 
 int store_disk_insert(struct tx *tx, const struct disk *disk)
 {
-    static const struct query query = {"INSERT INTO disk ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &disk_table};
+    static const struct query query = {"INSERT INTO disk ({c}) VALUES ({v}) ON CONFLICT DO NOTHING",
+                                       &disk_table};
 
     return rows_insert(tx, &query, disk);
 }
@@ -45,9 +55,11 @@ int store_disk_delete(struct tx *tx, struct str id)
     return rows_must_change(tx, &query, ARGS(V_STR(id)));
 }
 
-int store_disk_of_instance(struct tx *tx, struct str instance_id, struct disk **ret, size_t *ret_count)
+int store_disk_of_instance(struct tx *tx, struct str instance_id, struct disk **ret,
+                           size_t *ret_count)
 {
-    static const struct query query = {"SELECT {c} FROM disk WHERE instance_id = $1 ORDER BY id", &disk_table};
+    static const struct query query = {"SELECT {c} FROM disk WHERE instance_id = $1 ORDER BY id",
+                                       &disk_table};
 
     return rows_all(tx, &query, ARGS(V_STR(instance_id)), ret, ret_count);
 }
@@ -55,7 +67,8 @@ int store_disk_of_instance(struct tx *tx, struct str instance_id, struct disk **
 int store_disk_busy(struct tx *tx, struct str instance_id, bool *ret)
 {
     /* The partial index disk_busy answers: nearly always it is empty. */
-    static const struct query query = {"SELECT 1 FROM disk WHERE instance_id = $1 AND status <> 0 LIMIT 1", NULL};
+    static const struct query query = {
+        "SELECT 1 FROM disk WHERE instance_id = $1 AND status <> 0 LIMIT 1", NULL};
     int64_t found = 0;
     int r = rows_number(tx, &query, ARGS(V_STR(instance_id)), 0, &found);
 
@@ -71,8 +84,10 @@ static bool disk_matches(const void *filter_of, const void *row)
     const struct disk_filter *filter = filter_of;
     const struct disk *disk = row;
 
-    return find_text(filter->account_id, disk->account_id) && find_text(filter->region_id, disk->region_id) &&
-           find_text(filter->zone_id, disk->zone_id) && find_text(filter->instance_id, disk->instance_id) &&
+    return find_text(filter->account_id, disk->account_id) &&
+           find_text(filter->region_id, disk->region_id) &&
+           find_text(filter->zone_id, disk->zone_id) &&
+           find_text(filter->instance_id, disk->instance_id) &&
            find_text(filter->name, disk->name) && find_int(filter->type, disk->type) &&
            find_int(filter->category, disk->category) && find_int(filter->status, disk->status) &&
            find_int(filter->delete_with_instance, disk->delete_with_instance);
@@ -88,16 +103,18 @@ static int disk_match(struct tx *tx, const void *filter_of, struct str id, bool 
 
 static bool only_owner(const struct disk_filter *filter)
 {
-    return !filter->zone_id.ptr && !filter->name.ptr && filter->type < 0 && filter->category < 0 && filter->status < 0 &&
-           filter->delete_with_instance < 0 && filter->tag_count == 0;
+    return !filter->zone_id.ptr && !filter->name.ptr && filter->type < 0 && filter->category < 0 &&
+           filter->status < 0 && filter->delete_with_instance < 0 && filter->tag_count == 0;
 }
 
-int store_disk_find(struct tx *tx, const struct disk_filter *filter, const struct page *page, struct disk_list *ret)
+int store_disk_find(struct tx *tx, const struct disk_filter *filter, const struct page *page,
+                    struct disk_list *ret)
 {
     static const struct query by_instance = {
         "SELECT id FROM disk WHERE instance_id = $1 AND id < $2 ORDER BY id DESC", NULL};
     static const struct query by_region = {
-        "SELECT id FROM disk WHERE account_id = $1 AND region_id = $2 AND id < $3 ORDER BY id DESC", NULL};
+        "SELECT id FROM disk WHERE account_id = $1 AND region_id = $2 AND id < $3 ORDER BY id DESC",
+        NULL};
     static const struct query all = {"SELECT id FROM disk WHERE id < $1 ORDER BY id DESC", NULL};
     struct find find = {.match = disk_match, .filter = filter, .item_bytes = sizeof(struct disk)};
     struct find_result result;

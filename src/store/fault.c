@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A driver around the SQLite driver that fails the n-th call. The tests walk n upwards until nothing fails any more. */
+/* A driver around the SQLite driver that fails the n-th call. The tests walk n upwards until
+ * nothing fails any more. */
 #include "base/mem.h"
 #include "store/db.h"
 
@@ -37,9 +38,9 @@ static int fault(struct db *db)
     return -plan.code;
 }
 
-#define FAULTY(db, call)                             \
-    int r = fault(db);                               \
-    struct db *inner = inner_of(db);                 \
+#define FAULTY(db, call)                                                                           \
+    int r = fault(db);                                                                             \
+    struct db *inner = inner_of(db);                                                               \
     return r < 0 ? r : inner->ops->call
 
 static int fault_begin(struct db *db, bool write)
@@ -117,7 +118,8 @@ static int64_t fault_log_pages(struct db *db)
     return inner_of(db)->ops->log_pages(inner_of(db));
 }
 
-/* Statements of the outer cache are the inner driver's: it finalizes what it finds in its own cache. */
+/* Statements of the outer cache are the inner driver's: it finalizes what it finds in its own
+ * cache. */
 static struct db *fault_close(struct db *db)
 {
     struct fault_db *f = container_of(db, struct fault_db, head);

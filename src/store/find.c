@@ -36,7 +36,8 @@ bool find_between(usec_t value, usec_t from, usec_t until)
 
 int find_tags(struct tx *tx, struct str resource_id, const struct tag *tags, size_t count)
 {
-    static const struct query query = {"SELECT value FROM tag WHERE resource_id = $1 AND key = $2", NULL};
+    static const struct query query = {"SELECT value FROM tag WHERE resource_id = $1 AND key = $2",
+                                       NULL};
 
     for (size_t i = 0; i < count; i++) {
         struct rows rows;
@@ -53,14 +54,17 @@ int find_tags(struct tx *tx, struct str resource_id, const struct tag *tags, siz
     return 1;
 }
 
-void find_by_tag(struct find *find, struct str account_id, struct str type, const struct tag *tags, size_t count)
+void find_by_tag(struct find *find, struct str account_id, struct str type, const struct tag *tags,
+                 size_t count)
 {
-    static const struct query by_value = {
-        "SELECT resource_id FROM tag WHERE account_id = $1 AND resource_type = $2 AND key = $3 AND value = $4"
-        " AND resource_id < $5 ORDER BY resource_id DESC", NULL};
-    static const struct query by_key = {
-        "SELECT resource_id FROM tag WHERE account_id = $1 AND resource_type = $2 AND key = $3 AND resource_id < $4"
-        " ORDER BY resource_id DESC", NULL};
+    static const struct query by_value = {"SELECT resource_id FROM tag WHERE account_id = $1 AND "
+                                          "resource_type = $2 AND key = $3 AND value = $4"
+                                          " AND resource_id < $5 ORDER BY resource_id DESC",
+                                          NULL};
+    static const struct query by_key = {"SELECT resource_id FROM tag WHERE account_id = $1 AND "
+                                        "resource_type = $2 AND key = $3 AND resource_id < $4"
+                                        " ORDER BY resource_id DESC",
+                                        NULL};
     const struct tag *tag = &tags[0];
 
     for (size_t i = 0; i < count && !tag->value.ptr; i++)
@@ -73,8 +77,9 @@ void find_by_tag(struct find *find, struct str account_id, struct str type, cons
         find_arg(find, tag->value);
 }
 
-int find_row(struct tx *tx, const struct query *query, struct str id, bool (*matches)(const void *filter, const void *row),
-             const void *filter, bool wanted, void *item)
+int find_row(struct tx *tx, const struct query *query, struct str id,
+             bool (*matches)(const void *filter, const void *row), const void *filter, bool wanted,
+             void *item)
 {
     union {
         max_align_t align;
@@ -120,10 +125,22 @@ struct walk {
     const struct page *page;
     bool count_all; /* the total is not known otherwise: no early end */
     int64_t skipped;
+    void *item; /* room for one row */
     struct find_result result;
 };
 
-/* One id of the stream; 1: enough. */
+static void keep_item(struct walk *walk)
+{
+    struct find_result *result = &walk->result;
+    size_t bytes = walk->find->item_bytes;
+
+    result->items = arena_grow(&walk->tx->arena, result->items, result->count, bytes);
+    memcpy((char *)result->items + result->count * bytes, walk->item, bytes);
+    result->count++;
+}
+
+/* One id of the stream; 1: enough. Rows that are not wanted leave nothing on the arena: there may
+ * be millions. */
 static int consider(struct walk *walk, struct str id)
 {
     const struct find *find = walk->find;
@@ -131,18 +148,15 @@ static int consider(struct walk *walk, struct str id)
     bool past = !walk->page->after.ptr || str_cmp(id, walk->page->after) < 0;
     bool on_page = past && walk->skipped >= walk->page->offset;
     bool wanted = on_page && (int64_t)result->count < walk->page->limit;
-    char *item = NULL;
+    int r =
+        wanted || !find->exact ? find->match(walk->tx, find->filter, id, wanted, walk->item) : 1;
 
-    if (wanted) {
-        result->items = arena_grow(&walk->tx->arena, result->items, result->count, find->item_bytes);
-        item = (char *)result->items + result->count * find->item_bytes;
-    }
-    int r = wanted || !find->exact ? find->match(walk->tx, find->filter, id, wanted, item) : 1;
     if (r <= 0)
         return r;
     result->total++;
     walk->skipped += past && !on_page;
-    result->count += wanted;
+    if (wanted)
+        keep_item(walk);
     if (on_page && !wanted) {
         result->more = true;
         return walk->count_all ? 0 : 1;
@@ -192,12 +206,15 @@ static int walk_ids(struct walk *walk)
     return r;
 }
 
-int find_page(struct tx *tx, const struct find *find, const struct page *page, struct find_result *ret)
+int find_page(struct tx *tx, const struct find *find, const struct page *page,
+              struct find_result *ret)
 {
     assert(page->limit >= 0 && page->offset >= 0 && (find->stream || find->ids));
-    struct walk walk = {.tx = tx, .find = find, .page = page, .count_all = page->count && !find->total_known};
-    int r = find->ids ? walk_ids(&walk) : walk_stream(&walk);
+    struct walk walk = {
+        .tx = tx, .find = find, .page = page, .count_all = page->count && !find->total_known};
 
+    walk.item = arena_alloc(&tx->arena, find->item_bytes);
+    int r = find->ids ? walk_ids(&walk) : walk_stream(&walk);
     if (r < 0)
         return r;
     if (find->total_known)

@@ -2,23 +2,27 @@
 /*
  * Rows of the gateway: nonces of mutations, and client tokens.
  *
- * Whether a nonce was used is answered from memory (nonce.h); its row is written just before COMMIT, in the order of the
- * key, so that a thousand of them touch few pages and a call that is refused leaves none.
+ * Whether a nonce was used is answered from memory (nonce.h); its row is written just before
+ * COMMIT, in the order of the key, so that a thousand of them touch few pages and a call that is
+ * refused leaves none.
  */
 #include "base/hash.h"
 #include "store/core.h"
 
-static void digest_of(struct arena *arena, struct str key_id, struct str nonce, uint8_t digest[NONCE_DIGEST_BYTES])
+static void digest_of(struct arena *arena, struct str key_id, struct str nonce,
+                      uint8_t digest[NONCE_DIGEST_BYTES])
 {
     uint8_t all[SHA256_BYTES];
     /* The length keeps ("ab", "c") and ("a", "bc") apart. */
-    struct str text = arena_printf(arena, "%zu:%.*s:%.*s", key_id.len, STR_ARG(key_id), STR_ARG(nonce));
+    struct str text =
+        arena_printf(arena, "%zu:%.*s:%.*s", key_id.len, STR_ARG(key_id), STR_ARG(nonce));
 
     hash_sha256(text, all);
     memcpy(digest, all, NONCE_DIGEST_BYTES);
 }
 
-int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t stamp_us, usec_t expires_us)
+int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t stamp_us,
+                    usec_t expires_us)
 {
     struct nonce_row row = {.stamp_us = stamp_us, .expires_us = expires_us};
 
@@ -43,17 +47,20 @@ static int by_key(const void *a, const void *b)
 
 int nonce_flush(struct tx *tx)
 {
-    /* An expired row with the same stamp may still be there: the gateway's clock window has refused such a call before. */
+    /* An expired row with the same stamp may still be there: the gateway's clock window has refused
+     * such a call before. */
     static const struct query query = {
         "INSERT INTO nonce (stamp_us, digest, expires_us) VALUES ($1, $2, $3)"
-        " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us", NULL};
+        " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us",
+        NULL};
 
     if (tx->nonce_count > 1)
         qsort(tx->nonces, tx->nonce_count, sizeof(*tx->nonces), by_key);
     for (size_t i = 0; i < tx->nonce_count; i++) {
         const struct nonce_row *row = &tx->nonces[i];
         struct str digest = str_slice((const char *)row->digest, NONCE_DIGEST_BYTES);
-        int r = rows_change(tx, &query, ARGS(V_I64(row->stamp_us), V_BLOB(digest), V_I64(row->expires_us)), NULL);
+        int r = rows_change(
+            tx, &query, ARGS(V_I64(row->stamp_us), V_BLOB(digest), V_I64(row->expires_us)), NULL);
 
         if (r < 0)
             return r;
@@ -83,15 +90,16 @@ int nonce_load(struct store *store, struct tx *tx)
 }
 
 /*
- * Old rows stand together at the start of the key: they are removed up to the first that is still good, never searched
- * for among the good ones. A row that expires out of order goes a little later.
+ * Old rows stand together at the start of the key: they are removed up to the first that is still
+ * good, never searched for among the good ones. A row that expires out of order goes a little
+ * later.
  */
 int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
 {
     static const struct query oldest = {
         "SELECT stamp_us, digest, expires_us FROM nonce ORDER BY stamp_us, digest LIMIT $1", NULL};
-    static const struct query remove = {
-        "DELETE FROM nonce WHERE (stamp_us, digest) <= ($1, $2)", NULL};
+    static const struct query remove = {"DELETE FROM nonce WHERE (stamp_us, digest) <= ($1, $2)",
+                                        NULL};
     char digest[NONCE_DIGEST_BYTES];
     struct str last = {digest, 0};
     usec_t stamp = 0;
@@ -116,27 +124,32 @@ int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
 /* ── client tokens ── */
 
 static const struct column token_columns[] = {
-    COLUMN(struct client_token, account_id), COLUMN(struct client_token, action), COLUMN(struct client_token, token),
-    COLUMN(struct client_token, digest),     COLUMN(struct client_token, reply),  COLUMN(struct client_token, expires_us),
+    COLUMN(struct client_token, account_id), COLUMN(struct client_token, action),
+    COLUMN(struct client_token, token),      COLUMN(struct client_token, digest),
+    COLUMN(struct client_token, reply),      COLUMN(struct client_token, expires_us),
 };
 static const struct table token_table = TABLE(struct client_token, token_columns);
 
-int store_token_get(struct tx *tx, struct str account_id, struct str action, struct str token, struct client_token **ret)
+int store_token_get(struct tx *tx, struct str account_id, struct str action, struct str token,
+                    struct client_token **ret)
 {
-    static const struct query query = {
-        "SELECT {c} FROM client_token WHERE account_id = $1 AND action = $2 AND token = $3 AND expires_us > $4",
-        &token_table};
+    static const struct query query = {"SELECT {c} FROM client_token WHERE account_id = $1 AND "
+                                       "action = $2 AND token = $3 AND expires_us > $4",
+                                       &token_table};
 
-    return rows_one(tx, &query, ARGS(V_STR(account_id), V_STR(action), V_STR(token), V_I64(tx->now)), ret);
+    return rows_one(tx, &query,
+                    ARGS(V_STR(account_id), V_STR(action), V_STR(token), V_I64(tx->now)), ret);
 }
 
 int store_token_put(struct tx *tx, const struct client_token *token)
 {
     /* Replaces one that has expired, and only such a one. */
     static const struct query query = {
-        "INSERT INTO client_token ({c}) VALUES ({v}) ON CONFLICT (account_id, action, token) DO UPDATE SET"
+        "INSERT INTO client_token ({c}) VALUES ({v}) ON CONFLICT (account_id, action, token) DO "
+        "UPDATE SET"
         " digest = excluded.digest, reply = excluded.reply, expires_us = excluded.expires_us"
-        " WHERE client_token.expires_us <= {1}", &token_table};
+        " WHERE client_token.expires_us <= {1}",
+        &token_table};
     int64_t changed = 0;
     int r = rows_save(tx, &query, token, ARGS(V_I64(tx->now)), &changed);
 
@@ -146,8 +159,10 @@ int store_token_put(struct tx *tx, const struct client_token *token)
 int store_token_purge(struct tx *tx, usec_t now, int64_t limit)
 {
     static const struct query query = {
-        "DELETE FROM client_token WHERE (account_id, action, token) IN (SELECT account_id, action, token"
-        " FROM client_token WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)", NULL};
+        "DELETE FROM client_token WHERE (account_id, action, token) IN (SELECT account_id, action, "
+        "token"
+        " FROM client_token WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)",
+        NULL};
 
     return rows_change(tx, &query, ARGS(V_I64(now), V_I64(limit)), NULL);
 }

@@ -3,17 +3,23 @@
 #include "store/core.h"
 
 static const struct column host_columns[] = {
-    COLUMN(struct host, id),         COLUMN(struct host, url),
-    COLUMN(struct host, region_id),  COLUMN(struct host, zone_id),
-    COLUMN(struct host, state),      COLUMN(struct host, vcpus),
-    COLUMN(struct host, memory_mib), COLUMN(struct host, used_vcpus),
-    COLUMN(struct host, used_memory_mib), COLUMN(struct host, created_us),
+    COLUMN(struct host, id),
+    COLUMN(struct host, url),
+    COLUMN(struct host, region_id),
+    COLUMN(struct host, zone_id),
+    COLUMN(struct host, state),
+    COLUMN(struct host, vcpus),
+    COLUMN(struct host, memory_mib),
+    COLUMN(struct host, used_vcpus),
+    COLUMN(struct host, used_memory_mib),
+    COLUMN(struct host, created_us),
 };
 static const struct table host_table = TABLE(struct host, host_columns);
 
 int store_host_insert(struct tx *tx, const struct host *host)
 {
-    static const struct query query = {"INSERT INTO host ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &host_table};
+    static const struct query query = {"INSERT INTO host ({c}) VALUES ({v}) ON CONFLICT DO NOTHING",
+                                       &host_table};
 
     return rows_insert(tx, &query, host);
 }
@@ -34,13 +40,14 @@ int store_host_list(struct tx *tx, struct host **ret, size_t *ret_count)
 
 int store_host_save(struct tx *tx, const struct host *host)
 {
-    static const struct query query = {
-        "UPDATE host SET url = $2, region_id = $3, zone_id = $4, state = $5, vcpus = $6, memory_mib = $7 WHERE id = $1",
-        NULL};
+    static const struct query query = {"UPDATE host SET url = $2, region_id = $3, zone_id = $4, "
+                                       "state = $5, vcpus = $6, memory_mib = $7 WHERE id = $1",
+                                       NULL};
 
     return rows_must_change(tx, &query,
-                            ARGS(V_STR(host->id), V_STR(host->url), V_STR(host->region_id), V_STR(host->zone_id),
-                                 V_I64(host->state), V_I64(host->vcpus), V_I64(host->memory_mib)));
+                            ARGS(V_STR(host->id), V_STR(host->url), V_STR(host->region_id),
+                                 V_STR(host->zone_id), V_I64(host->state), V_I64(host->vcpus),
+                                 V_I64(host->memory_mib)));
 }
 
 int store_host_delete(struct tx *tx, struct str id)
@@ -52,11 +59,14 @@ int store_host_delete(struct tx *tx, struct str id)
 
 int store_host_reserve(struct tx *tx, struct str id, int64_t vcpus, int64_t memory_mib)
 {
-    /* What is given back always fits: capacity may have been lowered meanwhile. Below nothing is never right. */
-    static const struct query query = {
-        "UPDATE host SET used_vcpus = used_vcpus + $2, used_memory_mib = used_memory_mib + $3 WHERE id = $1"
-        " AND ($2 <= 0 OR used_vcpus + $2 <= vcpus) AND ($3 <= 0 OR used_memory_mib + $3 <= memory_mib)"
-        " AND used_vcpus + $2 >= 0 AND used_memory_mib + $3 >= 0", NULL};
+    /* What is given back always fits: capacity may have been lowered meanwhile. Below nothing is
+     * never right. */
+    static const struct query query = {"UPDATE host SET used_vcpus = used_vcpus + $2, "
+                                       "used_memory_mib = used_memory_mib + $3 WHERE id = $1"
+                                       " AND ($2 <= 0 OR used_vcpus + $2 <= vcpus) AND ($3 <= 0 OR "
+                                       "used_memory_mib + $3 <= memory_mib)"
+                                       " AND used_vcpus + $2 >= 0 AND used_memory_mib + $3 >= 0",
+                                       NULL};
     static const struct query exists = {"SELECT 1 FROM host WHERE id = $1", NULL};
     int64_t found = 0;
     int r = rows_must_change(tx, &query, ARGS(V_STR(id), V_I64(vcpus), V_I64(memory_mib)));
@@ -73,7 +83,8 @@ int store_node_take(struct tx *tx, struct str node, usec_t until, int64_t *ret_e
 {
     static const struct query take = {
         "INSERT INTO node (id, epoch, until_us) VALUES ($1, 1, $2)"
-        " ON CONFLICT (id) DO UPDATE SET epoch = node.epoch + 1, until_us = excluded.until_us", NULL};
+        " ON CONFLICT (id) DO UPDATE SET epoch = node.epoch + 1, until_us = excluded.until_us",
+        NULL};
     static const struct query epoch = {"SELECT epoch FROM node WHERE id = $1", NULL};
     int r = rows_change(tx, &take, ARGS(V_STR(node), V_I64(until)), NULL);
 
@@ -82,7 +93,8 @@ int store_node_take(struct tx *tx, struct str node, usec_t until, int64_t *ret_e
 
 int store_node_renew(struct tx *tx, struct str node, int64_t epoch, usec_t until)
 {
-    static const struct query query = {"UPDATE node SET until_us = $3 WHERE id = $1 AND epoch = $2", NULL};
+    static const struct query query = {"UPDATE node SET until_us = $3 WHERE id = $1 AND epoch = $2",
+                                       NULL};
     int r = rows_must_change(tx, &query, ARGS(V_STR(node), V_I64(epoch), V_I64(until)));
 
     return r == -E_NOT_FOUND ? -E_FENCED : r;

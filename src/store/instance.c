@@ -2,8 +2,9 @@
 /*
  * Instances: a narrow row that changes with each state, a wide one beside it, and the tally.
  *
- * The tally needs to know the state that a save replaces. A write mostly saves what it has read, so it remembers the
- * states that it read (tx.shadows, by id and version); only what it doesn't remember costs another read.
+ * The tally needs to know the state that a save replaces. A write mostly saves what it has read, so
+ * it remembers the states that it read (tx.shadows, by id and version); only what it doesn't
+ * remember costs another read.
  */
 #include "store/instance.h"
 
@@ -68,13 +69,16 @@ static const struct column columns[] = {
 #define HOT_COUNT 20
 
 const struct table instance_all_table = TABLE(struct instance, columns);
-const struct table instance_hot_table = {.columns = columns, .count = HOT_COUNT, .size = sizeof(struct instance)};
+const struct table instance_hot_table = {
+    .columns = columns, .count = HOT_COUNT, .size = sizeof(struct instance)};
 static const struct table set_table = {
     .columns = columns + HOT_SET, .count = HOT_COUNT - HOT_SET, .size = sizeof(struct instance)};
-static const struct table doc_table = {
-    .columns = columns + HOT_COUNT, .count = countof(columns) - HOT_COUNT, .size = sizeof(struct instance)};
+static const struct table doc_table = {.columns = columns + HOT_COUNT,
+                                       .count = countof(columns) - HOT_COUNT,
+                                       .size = sizeof(struct instance)};
 
-const struct query instance_query_hot = {"SELECT {c} FROM instance WHERE id = $1", &instance_hot_table};
+const struct query instance_query_hot = {"SELECT {c} FROM instance WHERE id = $1",
+                                         &instance_hot_table};
 const struct query instance_query_all = {
     "SELECT {c} FROM instance JOIN instance_doc USING (id) WHERE id = $1", &instance_all_table};
 
@@ -108,14 +112,16 @@ void instance_remember(struct tx *tx, const struct instance *inst)
 static int recall(const struct tx *tx, const struct instance *inst)
 {
     for (size_t i = 0; i < TX_SHADOWS; i++)
-        if (tx->shadows[i].version == inst->version && tx->shadows[i].id.ptr && str_eq(tx->shadows[i].id, inst->id))
+        if (tx->shadows[i].version == inst->version && tx->shadows[i].id.ptr &&
+            str_eq(tx->shadows[i].id, inst->id))
             return tx->shadows[i].state;
     return -1;
 }
 
 static int stored_state(struct tx *tx, const struct instance *inst, int *ret)
 {
-    static const struct query query = {"SELECT state FROM instance WHERE id = $1 AND version = $2", NULL};
+    static const struct query query = {"SELECT state FROM instance WHERE id = $1 AND version = $2",
+                                       NULL};
     int64_t state = recall(tx, inst);
 
     if (state < 0) {
@@ -156,15 +162,18 @@ int store_instance_insert(struct tx *tx, const struct instance *inst)
         "INSERT INTO instance ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &instance_hot_table};
     static const struct query doc = {
         "INSERT INTO instance_doc ({c}, id, in_account, in_region, in_zone, of_type, of_family)"
-        " VALUES ({v}, {1}, {2}, {3}, {4}, {5}, {6})", &doc_table};
+        " VALUES ({v}, {1}, {2}, {3}, {4}, {5}, {6})",
+        &doc_table};
 
     assert(inst->id.len > 0 && inst->account_id.len > 0 && inst->region_id.len > 0);
     int r = rows_insert(tx, &hot, inst);
     if (r < 0)
         return r;
     r = rows_save(tx, &doc, inst,
-                  ARGS(V_STR(inst->id), V_STR(inst->account_id), V_STR(inst->region_id), V_STR(inst->zone_id),
-                       V_STR(inst->type_id), V_STR(instance_family_of(inst->type_id))), NULL);
+                  ARGS(V_STR(inst->id), V_STR(inst->account_id), V_STR(inst->region_id),
+                       V_STR(inst->zone_id), V_STR(inst->type_id),
+                       V_STR(instance_family_of(inst->type_id))),
+                  NULL);
     if (r < 0)
         return r;
     tally_add(tx, inst->account_id, inst->region_id, inst->state, 1);
@@ -174,7 +183,8 @@ int store_instance_insert(struct tx *tx, const struct instance *inst)
 
 int store_instance_save(struct tx *tx, struct instance *inst)
 {
-    static const struct query query = {"UPDATE instance SET {s} WHERE id = {1} AND version = {2}", &set_table};
+    static const struct query query = {"UPDATE instance SET {s} WHERE id = {1} AND version = {2}",
+                                       &set_table};
     int64_t changed = 0;
     int before = 0;
     int r = stored_state(tx, inst, &before);
@@ -200,8 +210,10 @@ int store_instance_save_doc(struct tx *tx, const struct instance *inst)
     static const struct query query = {
         "UPDATE instance_doc SET {s}, of_type = {2}, of_family = {3} WHERE id = {1}", &doc_table};
     int64_t changed = 0;
-    int r = rows_save(tx, &query, inst,
-                      ARGS(V_STR(inst->id), V_STR(inst->type_id), V_STR(instance_family_of(inst->type_id))), &changed);
+    int r = rows_save(
+        tx, &query, inst,
+        ARGS(V_STR(inst->id), V_STR(inst->type_id), V_STR(instance_family_of(inst->type_id))),
+        &changed);
 
     return r < 0 ? r : changed == 0 ? -E_NOT_FOUND : 0;
 }
@@ -228,8 +240,8 @@ int store_instance_delete(struct tx *tx, const struct instance *inst)
 
 /* ── for the engine ── */
 
-static int list(struct tx *tx, const struct query *query, const struct value *args, size_t count, int64_t limit,
-                struct instance_list *ret)
+static int list(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+                int64_t limit, struct instance_list *ret)
 {
     struct instance_list found = {0};
     int r = rows_all(tx, query, args, count, &found.items, &found.count);
@@ -244,10 +256,12 @@ static int list(struct tx *tx, const struct query *query, const struct value *ar
     return 0;
 }
 
-int store_instance_transient(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret)
+int store_instance_transient(struct tx *tx, struct str after, int64_t limit,
+                             struct instance_list *ret)
 {
     static const struct query query = {
-        "SELECT {c} FROM instance WHERE state IN (0, 1, 3) AND id > $1 ORDER BY id LIMIT $2", &instance_hot_table};
+        "SELECT {c} FROM instance WHERE state IN (0, 1, 3) AND id > $1 ORDER BY id LIMIT $2",
+        &instance_hot_table};
 
     return list(tx, &query, ARGS(V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
 }
@@ -255,16 +269,17 @@ int store_instance_transient(struct tx *tx, struct str after, int64_t limit, str
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret)
 {
     static const struct query query = {
-        "SELECT {c} FROM instance WHERE host_id IS NOT NULL AND id > $1 ORDER BY id LIMIT $2", &instance_hot_table};
+        "SELECT {c} FROM instance WHERE host_id IS NOT NULL AND id > $1 ORDER BY id LIMIT $2",
+        &instance_hot_table};
 
     return list(tx, &query, ARGS(V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
 }
 
 int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret)
 {
-    static const struct query query = {
-        "SELECT {c} FROM instance WHERE release_us > 0 AND release_us <= $1 ORDER BY release_us, id LIMIT $2",
-        &instance_hot_table};
+    static const struct query query = {"SELECT {c} FROM instance WHERE release_us > 0 AND "
+                                       "release_us <= $1 ORDER BY release_us, id LIMIT $2",
+                                       &instance_hot_table};
 
     return list(tx, &query, ARGS(V_I64(now), V_I64(limit + 1)), limit, ret);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of instances. One filter drives: an index gives the ids that meet it, newest first; the others are looked at row by
- * row. `drivers` says which filter drives, the most selective first.
+ * Lists of instances. One filter drives: an index gives the ids that meet it, newest first; the
+ * others are looked at row by row. `drivers` says which filter drives, the most selective first.
  */
 #include "store/core.h"
 #include "store/find.h"
@@ -12,8 +12,11 @@
 
 void instance_filter_init(struct instance_filter *filter)
 {
-    *filter = (struct instance_filter){
-        .state = -1, .charge_type = -1, .network_type = -1, .internet_charge_type = -1, .lock_reason = -1};
+    *filter = (struct instance_filter){.state = -1,
+                                       .charge_type = -1,
+                                       .network_type = -1,
+                                       .internet_charge_type = -1,
+                                       .lock_reason = -1};
 }
 
 /* ── which index gives the ids ── */
@@ -24,12 +27,14 @@ struct driver {
     struct query count;
 };
 
+/* clang-format off */
 /* $1 account, $2 region, $3 the filter's value. */
-#define DOC_DRIVER(member, column)                                                                        \
-    {offsetof(struct instance_filter, member),                                                            \
-     {"SELECT id FROM instance_doc WHERE in_account = $1 AND in_region = $2 AND " column " = $3 AND id < $4" \
-      " ORDER BY id DESC", NULL},                                                                         \
-     {"SELECT COUNT(*) FROM instance_doc WHERE in_account = $1 AND in_region = $2 AND " column " = $3", NULL}}
+#define DOC_WHERE "FROM instance_doc WHERE in_account = $1 AND in_region = $2 AND "
+#define DOC_DRIVER(member, column)                                                                 \
+    {offsetof(struct instance_filter, member),                                                     \
+     {"SELECT id " DOC_WHERE column " = $3 AND id < $4 ORDER BY id DESC", NULL},                   \
+     {"SELECT COUNT(*) " DOC_WHERE column " = $3", NULL}}
+/* clang-format on */
 
 static const struct driver drivers[] = {
     DOC_DRIVER(vswitch_id, "vswitch_id"),
@@ -63,26 +68,29 @@ static bool is_exact_name(struct str glob)
 static bool hot_matches(const struct instance_filter *f, const struct instance *in)
 {
     return find_text(f->account_id, in->account_id) && find_text(f->region_id, in->region_id) &&
-           find_text(f->zone_id, in->zone_id) && find_text(f->type_id, in->type_id) && find_int(f->state, in->state) &&
-           find_int(f->charge_type, in->charge_type) && find_in(f->public_ips, in->public_ip) &&
-           find_in(f->ids, in->id) && (f->lock_reason < 0 || (in->locks >> f->lock_reason & 1) != 0) &&
+           find_text(f->zone_id, in->zone_id) && find_text(f->type_id, in->type_id) &&
+           find_int(f->state, in->state) && find_int(f->charge_type, in->charge_type) &&
+           find_in(f->public_ips, in->public_ip) && find_in(f->ids, in->id) &&
+           (f->lock_reason < 0 || (in->locks >> f->lock_reason & 1) != 0) &&
            find_between(in->expires_us, f->expires_from_us, f->expires_until_us) &&
            (!f->family.ptr || str_eq(f->family, instance_family_of(in->type_id)));
 }
 
 static bool needs_cold(const struct instance_filter *f)
 {
-    return f->vpc_id.ptr || f->vswitch_id.ptr || f->image_id.ptr || f->key_pair_name.ptr || f->resource_group_id.ptr ||
-           f->name_glob.ptr || f->private_ips || f->eip_addresses || f->network_type >= 0 ||
-           f->internet_charge_type >= 0 || f->created_from_us || f->created_until_us;
+    return f->vpc_id.ptr || f->vswitch_id.ptr || f->image_id.ptr || f->key_pair_name.ptr ||
+           f->resource_group_id.ptr || f->name_glob.ptr || f->private_ips || f->eip_addresses ||
+           f->network_type >= 0 || f->internet_charge_type >= 0 || f->created_from_us ||
+           f->created_until_us;
 }
 
 static bool cold_matches(const struct instance_filter *f, const struct instance *in)
 {
     return find_text(f->vpc_id, in->vpc_id) && find_text(f->vswitch_id, in->vswitch_id) &&
            find_text(f->image_id, in->image_id) && find_text(f->key_pair_name, in->key_pair_name) &&
-           find_text(f->resource_group_id, in->resource_group_id) && find_in(f->private_ips, in->private_ip) &&
-           find_in(f->eip_addresses, in->eip_address) && find_int(f->network_type, in->network_type) &&
+           find_text(f->resource_group_id, in->resource_group_id) &&
+           find_in(f->private_ips, in->private_ip) && find_in(f->eip_addresses, in->eip_address) &&
+           find_int(f->network_type, in->network_type) &&
            find_int(f->internet_charge_type, in->internet_charge_type) &&
            find_between(in->created_us, f->created_from_us, f->created_until_us) &&
            (!f->name_glob.ptr || (in->name.ptr && str_glob(f->name_glob, in->name, false)));
@@ -97,7 +105,8 @@ static bool matches(const void *context, const void *row)
 
 static int in_group(struct tx *tx, struct str group_id, struct str instance_id)
 {
-    static const struct query query = {"SELECT 1 FROM group_member WHERE group_id = $1 AND instance_id = $2", NULL};
+    static const struct query query = {
+        "SELECT 1 FROM group_member WHERE group_id = $1 AND instance_id = $2", NULL};
     int64_t found = 0;
 
     if (!group_id.ptr)
@@ -110,13 +119,15 @@ static int in_group(struct tx *tx, struct str group_id, struct str instance_id)
 static int match(struct tx *tx, const void *context, struct str id, bool wanted, void *item)
 {
     const struct context *c = context;
-    const struct query *query = c->cold || (wanted && !c->hot_only) ? &instance_query_all : &instance_query_hot;
-    int r = find_row(tx, query, id, matches, c, wanted, item);
+    const struct query *query =
+        c->cold || (wanted && !c->hot_only) ? &instance_query_all : &instance_query_hot;
+    /* The row last: once it is kept it stays on the arena. */
+    int r = in_group(tx, c->filter->security_group_id, id);
 
     if (r > 0)
-        r = in_group(tx, c->filter->security_group_id, id);
-    if (r > 0)
         r = find_tags(tx, id, c->filter->tags, c->filter->tag_count);
+    if (r > 0)
+        r = find_row(tx, query, id, matches, c, wanted, item);
     if (r > 0 && wanted)
         instance_remember(tx, item);
     return r;
@@ -128,8 +139,10 @@ static int match(struct tx *tx, const void *context, struct str id, bool wanted,
 static size_t filter_count(const struct instance_filter *f)
 {
     const void *const lists[] = {f->ids, f->private_ips, f->public_ips, f->eip_addresses};
-    const int words[] = {f->state, f->charge_type, f->network_type, f->internet_charge_type, f->lock_reason};
-    const usec_t times[] = {f->created_from_us, f->created_until_us, f->expires_from_us, f->expires_until_us};
+    const int words[] = {f->state, f->charge_type, f->network_type, f->internet_charge_type,
+                         f->lock_reason};
+    const usec_t times[] = {f->created_from_us, f->created_until_us, f->expires_from_us,
+                            f->expires_until_us};
     size_t count = f->tag_count + (f->security_group_id.ptr != NULL) + (f->name_glob.ptr != NULL);
 
     for (size_t i = 0; i < countof(drivers); i++)
@@ -144,7 +157,8 @@ static size_t filter_count(const struct instance_filter *f)
 }
 
 /* Instances with any of these addresses. */
-static int ids_by_address(struct tx *tx, const struct query *query, const struct str_list *addresses, struct find *find)
+static int ids_by_address(struct tx *tx, const struct query *query,
+                          const struct str_list *addresses, struct find *find)
 {
     struct str_list *ids = arena_new(&tx->arena, struct str_list);
 
@@ -163,9 +177,11 @@ static int ids_by_address(struct tx *tx, const struct query *query, const struct
 
 static int choose_ids(struct tx *tx, const struct instance_filter *f, struct find *find)
 {
-    static const struct query by_private_ip = {"SELECT id FROM instance_doc WHERE private_ip = $1", NULL};
+    static const struct query by_private_ip = {"SELECT id FROM instance_doc WHERE private_ip = $1",
+                                               NULL};
     static const struct query by_eip = {"SELECT id FROM instance_doc WHERE eip_address = $1", NULL};
-    /* store_address_take knows who has it: an index of its own would move with each change of state. */
+    /* store_address_take knows who has it: an index of its own would move with each change of
+     * state. */
     static const struct query by_public_ip = {
         "SELECT instance_id FROM address WHERE scope = 'public' AND address = $1", NULL};
 
@@ -181,10 +197,12 @@ static int choose_ids(struct tx *tx, const struct instance_filter *f, struct fin
 }
 
 /* By state, when it is the only filter or says more than others can. */
-static int choose_state(struct tx *tx, const struct instance_filter *f, size_t others, struct find *find)
+static int choose_state(struct tx *tx, const struct instance_filter *f, size_t others,
+                        struct find *find)
 {
     static const struct query stream = {
-        "SELECT id FROM instance WHERE account_id = $1 AND region_id = $2 AND state = $3 AND id < $4 ORDER BY id DESC",
+        "SELECT id FROM instance WHERE account_id = $1 AND region_id = $2 AND state = $3 AND id < "
+        "$4 ORDER BY id DESC",
         NULL};
     int64_t total = 0;
     int r = tally_get(tx, f->account_id, f->region_id, f->state, &total);
@@ -200,7 +218,8 @@ static int choose_state(struct tx *tx, const struct instance_filter *f, size_t o
     return 0;
 }
 
-static int choose_driver(struct tx *tx, const struct instance_filter *f, bool alone, bool count, struct find *find)
+static int choose_driver(struct tx *tx, const struct instance_filter *f, bool alone, bool count,
+                         struct find *find)
 {
     for (size_t i = 0; i < countof(drivers); i++) {
         const struct driver *driver = &drivers[i];
@@ -223,8 +242,9 @@ static int choose_driver(struct tx *tx, const struct instance_filter *f, bool al
 
 static int choose_all(struct tx *tx, const struct instance_filter *f, bool alone, struct find *find)
 {
-    static const struct query stream = {
-        "SELECT id FROM instance_doc WHERE in_account = $1 AND in_region = $2 AND id < $3 ORDER BY id DESC", NULL};
+    static const struct query stream = {"SELECT id FROM instance_doc WHERE in_account = $1 AND "
+                                        "in_region = $2 AND id < $3 ORDER BY id DESC",
+                                        NULL};
 
     find->stream = &stream;
     find_arg(find, f->account_id);
@@ -236,7 +256,8 @@ static int choose_all(struct tx *tx, const struct instance_filter *f, bool alone
 /* The operator's own listing: any account or any region. */
 static void choose_everything(const struct instance_filter *f, size_t set, struct find *find)
 {
-    static const struct query stream = {"SELECT id FROM instance WHERE id < $1 ORDER BY id DESC", NULL};
+    static const struct query stream = {"SELECT id FROM instance WHERE id < $1 ORDER BY id DESC",
+                                        NULL};
 
     find->stream = &stream;
     find->exact = set == 0 && !f->account_id.ptr && !f->region_id.ptr;
@@ -245,10 +266,12 @@ static void choose_everything(const struct instance_filter *f, size_t set, struc
 static int choose(struct tx *tx, const struct instance_filter *f, bool count, struct find *find)
 {
     static const struct query by_name = {
-        "SELECT id FROM instance_doc WHERE in_account = $1 AND in_region = $2 AND name = $3 AND id < $4 ORDER BY id DESC",
+        "SELECT id FROM instance_doc WHERE in_account = $1 AND in_region = $2 AND name = $3 AND id "
+        "< $4 ORDER BY id DESC",
         NULL};
-    static const struct query by_group = {
-        "SELECT instance_id FROM group_member WHERE group_id = $1 AND instance_id < $2 ORDER BY instance_id DESC", NULL};
+    static const struct query by_group = {"SELECT instance_id FROM group_member WHERE group_id = "
+                                          "$1 AND instance_id < $2 ORDER BY instance_id DESC",
+                                          NULL};
     size_t set = filter_count(f);
     int r = choose_ids(tx, f, find);
 
@@ -278,8 +301,8 @@ static int choose(struct tx *tx, const struct instance_filter *f, bool count, st
     return r < 0 || find->stream ? r : choose_all(tx, f, set == 0, find);
 }
 
-int store_instance_find(struct tx *tx, const struct instance_filter *filter, const struct page *page, bool hot_only,
-                        struct instance_list *ret)
+int store_instance_find(struct tx *tx, const struct instance_filter *filter,
+                        const struct page *page, bool hot_only, struct instance_list *ret)
 {
     struct context context = {.filter = filter, .hot_only = hot_only, .cold = needs_cold(filter)};
     struct find find = {.match = match, .filter = &context, .item_bytes = sizeof(struct instance)};

@@ -3,16 +3,26 @@
 #include "store/core.h"
 
 static const struct column job_columns[] = {
-    COLUMN(struct job, id),           COLUMN(struct job, kind),
-    COLUMN(struct job, state),        COLUMN(struct job, instance_id),
-    COLUMN(struct job, account_id),   COLUMN(struct job, incarnation),
-    COLUMN(struct job, step),         COLUMN(struct job, attempts),
-    COLUMN(struct job, force),        COLUMN(struct job, clear_local),
-    COLUMN(struct job, release_capacity), COLUMN(struct job, stopped_mode),
-    COLUMN(struct job, reason),       COLUMN(struct job, request_id),
-    COLUMN(struct job, error),        COLUMN(struct job, holder),
-    COLUMN(struct job, epoch),        COLUMN(struct job, created_us),
-    COLUMN(struct job, deadline_us),  COLUMN(struct job, finished_us),
+    COLUMN(struct job, id),
+    COLUMN(struct job, kind),
+    COLUMN(struct job, state),
+    COLUMN(struct job, instance_id),
+    COLUMN(struct job, account_id),
+    COLUMN(struct job, incarnation),
+    COLUMN(struct job, step),
+    COLUMN(struct job, attempts),
+    COLUMN(struct job, force),
+    COLUMN(struct job, clear_local),
+    COLUMN(struct job, release_capacity),
+    COLUMN(struct job, stopped_mode),
+    COLUMN(struct job, reason),
+    COLUMN(struct job, request_id),
+    COLUMN(struct job, error),
+    COLUMN(struct job, holder),
+    COLUMN(struct job, epoch),
+    COLUMN(struct job, created_us),
+    COLUMN(struct job, deadline_us),
+    COLUMN(struct job, finished_us),
 };
 static const struct table job_table = TABLE(struct job, job_columns);
 
@@ -25,7 +35,8 @@ int store_job_get(struct tx *tx, int64_t id, struct job **ret)
 
 int store_job_insert(struct tx *tx, const struct job *job)
 {
-    static const struct query query = {"INSERT INTO job ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &job_table};
+    static const struct query query = {"INSERT INTO job ({c}) VALUES ({v}) ON CONFLICT DO NOTHING",
+                                       &job_table};
 
     assert(job->id > 0);
     return rows_insert(tx, &query, job);
@@ -34,25 +45,32 @@ int store_job_insert(struct tx *tx, const struct job *job)
 int store_job_save(struct tx *tx, const struct job *job)
 {
     static const struct query query = {
-        "UPDATE job SET step = $1, attempts = $2, state = $3, error = $4, deadline_us = $5, finished_us = $6,"
-        " force = $7 WHERE id = $8 AND holder IS NOT DISTINCT FROM $9 AND epoch = $10", NULL};
+        "UPDATE job SET step = $1, attempts = $2, state = $3, error = $4, deadline_us = $5, "
+        "finished_us = $6,"
+        " force = $7 WHERE id = $8 AND holder IS NOT DISTINCT FROM $9 AND epoch = $10",
+        NULL};
     int r = rows_must_change(tx, &query,
-                             ARGS(V_I64(job->step), V_I64(job->attempts), V_I64(job->state), V_STR(job->error),
-                                  V_I64(job->deadline_us), V_I64(job->finished_us), V_I64(job->force ? 1 : 0),
+                             ARGS(V_I64(job->step), V_I64(job->attempts), V_I64(job->state),
+                                  V_STR(job->error), V_I64(job->deadline_us),
+                                  V_I64(job->finished_us), V_I64(job->force ? 1 : 0),
                                   V_I64(job->id), V_STR(job->holder), V_I64(job->epoch)));
 
     return r == -E_NOT_FOUND ? -E_FENCED : r;
 }
 
-int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit, struct job_list *ret)
+int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit,
+                    struct job_list *ret)
 {
     static const struct query find = {
         "SELECT {c} FROM job WHERE state = 0 AND (holder IS NULL OR (holder = $1 AND epoch < $2)"
-        " OR (holder <> $1 AND NOT EXISTS (SELECT 1 FROM node WHERE node.id = job.holder AND node.until_us > $3)))"
-        " ORDER BY id LIMIT $4", &job_table};
+        " OR (holder <> $1 AND NOT EXISTS (SELECT 1 FROM node WHERE node.id = job.holder AND "
+        "node.until_us > $3)))"
+        " ORDER BY id LIMIT $4",
+        &job_table};
     static const struct query take = {"UPDATE job SET holder = $2, epoch = $3 WHERE id = $1", NULL};
     struct job_list list = {0};
-    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(now), V_I64(limit)), &list.items, &list.count);
+    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(now), V_I64(limit)),
+                     &list.items, &list.count);
 
     for (size_t i = 0; r == 0 && i < list.count; i++) {
         list.items[i].holder = arena_str(&tx->arena, holder);
@@ -68,7 +86,8 @@ int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struc
 {
     static const struct query active = {
         "SELECT {c} FROM job WHERE state = 0 AND id < $1 ORDER BY id DESC LIMIT $2", &job_table};
-    static const struct query all = {"SELECT {c} FROM job WHERE id < $1 ORDER BY id DESC LIMIT $2", &job_table};
+    static const struct query all = {"SELECT {c} FROM job WHERE id < $1 ORDER BY id DESC LIMIT $2",
+                                     &job_table};
     static const struct query some = {
         "SELECT {c} FROM job WHERE id < $1 AND state = $3 ORDER BY id DESC LIMIT $2", &job_table};
     struct value before = V_I64(after > 0 ? after : INT64_MAX);
@@ -82,10 +101,12 @@ int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struc
 
 int store_job_purge(struct tx *tx, usec_t before, int64_t limit)
 {
-    /* A job ends after it began, and its id is the time of that: the oldest rows are the ones to look at. */
-    static const struct query query = {
-        "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE id < $1 AND state <> 0 AND finished_us < $1"
-        " ORDER BY id LIMIT $2)", NULL};
+    /* A job ends after it began, and its id is the time of that: the oldest rows are the ones to
+     * look at. */
+    static const struct query query = {"DELETE FROM job WHERE id IN (SELECT id FROM job WHERE id < "
+                                       "$1 AND state <> 0 AND finished_us < $1"
+                                       " ORDER BY id LIMIT $2)",
+                                       NULL};
 
     return rows_change(tx, &query, ARGS(V_I64(before), V_I64(limit)), NULL);
 }

@@ -3,16 +3,16 @@
 #include "store/core.h"
 
 static const struct column vpc_columns[] = {
-    COLUMN(struct vpc, id),         COLUMN(struct vpc, account_id),
-    COLUMN(struct vpc, region_id),  COLUMN(struct vpc, name),
-    COLUMN(struct vpc, cidr),       COLUMN(struct vpc, is_default),
+    COLUMN(struct vpc, id),         COLUMN(struct vpc, account_id), COLUMN(struct vpc, region_id),
+    COLUMN(struct vpc, name),       COLUMN(struct vpc, cidr),       COLUMN(struct vpc, is_default),
     COLUMN(struct vpc, created_us),
 };
 static const struct table vpc_table = TABLE(struct vpc, vpc_columns);
 
 int store_vpc_insert(struct tx *tx, const struct vpc *vpc)
 {
-    static const struct query query = {"INSERT INTO vpc ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &vpc_table};
+    static const struct query query = {"INSERT INTO vpc ({c}) VALUES ({v}) ON CONFLICT DO NOTHING",
+                                       &vpc_table};
 
     return rows_insert(tx, &query, vpc);
 }
@@ -26,8 +26,9 @@ int store_vpc_get(struct tx *tx, struct str id, struct vpc **ret)
 
 int store_vpc_default(struct tx *tx, struct str account_id, struct str region_id, struct vpc **ret)
 {
-    static const struct query query = {
-        "SELECT {c} FROM vpc WHERE account_id = $1 AND region_id = $2 AND is_default = 1 ORDER BY id LIMIT 1", &vpc_table};
+    static const struct query query = {"SELECT {c} FROM vpc WHERE account_id = $1 AND region_id = "
+                                       "$2 AND is_default = 1 ORDER BY id LIMIT 1",
+                                       &vpc_table};
 
     return rows_one(tx, &query, ARGS(V_STR(account_id), V_STR(region_id)), ret);
 }
@@ -44,7 +45,8 @@ static const struct table vswitch_table = TABLE(struct vswitch, vswitch_columns)
 
 int store_vswitch_insert(struct tx *tx, const struct vswitch *vswitch)
 {
-    static const struct query query = {"INSERT INTO vswitch ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &vswitch_table};
+    static const struct query query = {
+        "INSERT INTO vswitch ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &vswitch_table};
 
     return rows_insert(tx, &query, vswitch);
 }
@@ -56,14 +58,15 @@ int store_vswitch_get(struct tx *tx, struct str id, struct vswitch **ret)
     return rows_one(tx, &query, ARGS(V_STR(id)), ret);
 }
 
-int store_vswitch_default(struct tx *tx, struct str account_id, struct str region_id, struct str zone_id,
-                          struct vswitch **ret)
+int store_vswitch_default(struct tx *tx, struct str account_id, struct str region_id,
+                          struct str zone_id, struct vswitch **ret)
 {
-    static const struct query in_zone = {
-        "SELECT {c} FROM vswitch WHERE vpc_id = $1 AND zone_id = $2 AND is_default = 1 ORDER BY id LIMIT 1",
-        &vswitch_table};
+    static const struct query in_zone = {"SELECT {c} FROM vswitch WHERE vpc_id = $1 AND zone_id = "
+                                         "$2 AND is_default = 1 ORDER BY id LIMIT 1",
+                                         &vswitch_table};
     static const struct query in_any = {
-        "SELECT {c} FROM vswitch WHERE vpc_id = $1 AND is_default = 1 ORDER BY zone_id, id LIMIT 1", &vswitch_table};
+        "SELECT {c} FROM vswitch WHERE vpc_id = $1 AND is_default = 1 ORDER BY zone_id, id LIMIT 1",
+        &vswitch_table};
     struct vpc *vpc = NULL;
     int r = store_vpc_default(tx, account_id, region_id, &vpc);
 
@@ -85,8 +88,9 @@ int store_vswitch_save_cursor(struct tx *tx, struct str id, int64_t next_address
 
 #define GROUP_COLUMN(member) COLUMN(struct security_group, member)
 static const struct column group_columns[] = {
-    GROUP_COLUMN(id),   GROUP_COLUMN(account_id),  GROUP_COLUMN(region_id),  GROUP_COLUMN(vpc_id),
-    GROUP_COLUMN(name), GROUP_COLUMN(description), GROUP_COLUMN(is_default), GROUP_COLUMN(created_us),
+    GROUP_COLUMN(id),         GROUP_COLUMN(account_id), GROUP_COLUMN(region_id),
+    GROUP_COLUMN(vpc_id),     GROUP_COLUMN(name),       GROUP_COLUMN(description),
+    GROUP_COLUMN(is_default), GROUP_COLUMN(created_us),
 };
 static const struct table group_table = TABLE(struct security_group, group_columns);
 
@@ -100,16 +104,18 @@ int store_group_insert(struct tx *tx, const struct security_group *group)
 
 int store_group_get(struct tx *tx, struct str id, struct security_group **ret)
 {
-    static const struct query query = {"SELECT {c} FROM security_group WHERE id = $1", &group_table};
+    static const struct query query = {"SELECT {c} FROM security_group WHERE id = $1",
+                                       &group_table};
 
     return rows_one(tx, &query, ARGS(V_STR(id)), ret);
 }
 
-int store_group_default(struct tx *tx, struct str account_id, struct str region_id, struct security_group **ret)
+int store_group_default(struct tx *tx, struct str account_id, struct str region_id,
+                        struct security_group **ret)
 {
-    static const struct query query = {
-        "SELECT {c} FROM security_group WHERE account_id = $1 AND region_id = $2 AND is_default = 1 ORDER BY id LIMIT 1",
-        &group_table};
+    static const struct query query = {"SELECT {c} FROM security_group WHERE account_id = $1 AND "
+                                       "region_id = $2 AND is_default = 1 ORDER BY id LIMIT 1",
+                                       &group_table};
 
     return rows_one(tx, &query, ARGS(V_STR(account_id), V_STR(region_id)), ret);
 }
@@ -117,7 +123,8 @@ int store_group_default(struct tx *tx, struct str account_id, struct str region_
 int store_group_join(struct tx *tx, struct str instance_id, struct str group_id)
 {
     static const struct query query = {
-        "INSERT INTO group_member (group_id, instance_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", NULL};
+        "INSERT INTO group_member (group_id, instance_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        NULL};
 
     return rows_change(tx, &query, ARGS(V_STR(group_id), V_STR(instance_id)), NULL);
 }
@@ -141,8 +148,9 @@ int store_group_of_instance(struct tx *tx, struct str instance_id, struct str_li
 
 int store_address_take(struct tx *tx, struct str scope, struct str address, struct str instance_id)
 {
-    static const struct query query = {
-        "INSERT INTO address (scope, address, instance_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", NULL};
+    static const struct query query = {"INSERT INTO address (scope, address, instance_id) VALUES "
+                                       "($1, $2, $3) ON CONFLICT DO NOTHING",
+                                       NULL};
     int r = rows_must_change(tx, &query, ARGS(V_STR(scope), V_STR(address), V_STR(instance_id)));
 
     return r == -E_NOT_FOUND ? -E_EXISTS : r;
@@ -150,7 +158,8 @@ int store_address_take(struct tx *tx, struct str scope, struct str address, stru
 
 int store_address_free(struct tx *tx, struct str scope, struct str address)
 {
-    static const struct query query = {"DELETE FROM address WHERE scope = $1 AND address = $2", NULL};
+    static const struct query query = {"DELETE FROM address WHERE scope = $1 AND address = $2",
+                                       NULL};
 
     return rows_change(tx, &query, ARGS(V_STR(scope), V_STR(address)), NULL);
 }
@@ -164,8 +173,9 @@ int store_number_get(struct tx *tx, struct str name, int64_t *ret)
 
 int store_number_set(struct tx *tx, struct str name, int64_t value)
 {
-    static const struct query query = {
-        "INSERT INTO number (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", NULL};
+    static const struct query query = {"INSERT INTO number (name, value) VALUES ($1, $2) ON "
+                                       "CONFLICT (name) DO UPDATE SET value = excluded.value",
+                                       NULL};
 
     return rows_change(tx, &query, ARGS(V_STR(name), V_I64(value)), NULL);
 }

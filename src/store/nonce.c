@@ -27,7 +27,8 @@ static bool is_live(uint32_t expiry_s, usec_t now)
     return (usec_t)expiry_s * USEC_PER_SEC > now;
 }
 
-/* The slot of `mark`, or the free one where it would go. There is always a free one: the load stays under 3/4. */
+/* The slot of `mark`, or the free one where it would go. There is always a free one: the load stays
+ * under 3/4. */
 static size_t find_slot(const struct nonce_set *set, uint64_t mark)
 {
     size_t mask = set->capacity - 1;
@@ -88,7 +89,8 @@ void nonce_set_done(struct nonce_set *set)
     *set = (struct nonce_set){0};
 }
 
-int nonce_set_add(struct nonce_set *set, const uint8_t digest[NONCE_DIGEST_BYTES], usec_t expires, usec_t now)
+int nonce_set_add(struct nonce_set *set, const uint8_t digest[NONCE_DIGEST_BYTES], usec_t expires,
+                  usec_t now)
 {
     uint64_t mark = mark_of(digest);
     size_t slot;

@@ -162,7 +162,8 @@ void rows_keep(struct tx *tx, const struct table *table, void *object)
 
 /* ── stepping ── */
 
-int rows_start(struct tx *tx, const struct query *query, const struct value *args, size_t count, struct rows *ret)
+int rows_start(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+               struct rows *ret)
 {
     struct stmt *stmt = NULL;
     int r = tx->lost ? tx->lost : rows_statement(tx, query, &stmt);
@@ -207,7 +208,8 @@ struct str rows_text(const struct rows *rows, size_t index)
 
 /* ── changes ── */
 
-int rows_change(struct tx *tx, const struct query *query, const struct value *args, size_t count, int64_t *ret_changed)
+int rows_change(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+                int64_t *ret_changed)
 {
     struct rows rows;
 
@@ -219,15 +221,16 @@ int rows_change(struct tx *tx, const struct query *query, const struct value *ar
     if (r < 0)
         return r;
     r = rows_next(&rows);
-    assert(r <= 0); /* a change gives no rows; those with RETURNING are read by rows_one and rows_all */
+    assert(r <=
+           0); /* a change gives no rows; those with RETURNING are read by rows_one and rows_all */
     rows_end(&rows);
     if (r == 0 && ret_changed)
         *ret_changed = tx->db->ops->changed(tx->db);
     return r;
 }
 
-int rows_save(struct tx *tx, const struct query *query, const void *object, const struct value *args, size_t count,
-              int64_t *ret_changed)
+int rows_save(struct tx *tx, const struct query *query, const void *object,
+              const struct value *args, size_t count, int64_t *ret_changed)
 {
     const struct table *table = query->table;
     struct value values[COLUMNS_MAX];
@@ -248,7 +251,8 @@ int rows_insert(struct tx *tx, const struct query *query, const void *object)
     return r < 0 ? r : changed == 0 ? -E_EXISTS : 0;
 }
 
-int rows_must_change(struct tx *tx, const struct query *query, const struct value *args, size_t count)
+int rows_must_change(struct tx *tx, const struct query *query, const struct value *args,
+                     size_t count)
 {
     int64_t changed = 0;
     int r = rows_change(tx, query, args, count, &changed);
@@ -258,7 +262,8 @@ int rows_must_change(struct tx *tx, const struct query *query, const struct valu
 
 /* ── reads ── */
 
-int rows_one(struct tx *tx, const struct query *query, const struct value *args, size_t count, void *ret)
+int rows_one(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+             void *ret)
 {
     struct rows rows;
     int r = rows_start(tx, query, args, count, &rows);
@@ -277,8 +282,8 @@ int rows_one(struct tx *tx, const struct query *query, const struct value *args,
     return r < 0 ? r : r == 0 ? -E_NOT_FOUND : 0;
 }
 
-int rows_all(struct tx *tx, const struct query *query, const struct value *args, size_t count, void *ret,
-             size_t *ret_count)
+int rows_all(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+             void *ret, size_t *ret_count)
 {
     size_t size = query->table->size;
     char *items = NULL;
@@ -302,7 +307,8 @@ int rows_all(struct tx *tx, const struct query *query, const struct value *args,
     return 0;
 }
 
-int rows_texts(struct tx *tx, const struct query *query, const struct value *args, size_t count, struct str_list *ret)
+int rows_texts(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+               struct str_list *ret)
 {
     struct str_list list = {0};
     struct rows rows;
@@ -319,8 +325,8 @@ int rows_texts(struct tx *tx, const struct query *query, const struct value *arg
     return 0;
 }
 
-int rows_number(struct tx *tx, const struct query *query, const struct value *args, size_t count, int64_t otherwise,
-                int64_t *ret)
+int rows_number(struct tx *tx, const struct query *query, const struct value *args, size_t count,
+                int64_t otherwise, int64_t *ret)
 {
     struct rows rows;
     struct value value = {.kind = VALUE_NULL};

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables, as numbered migrations: a number is applied once and never changed afterwards. All that are missing are
- * applied in one transaction.
+ * The tables, as numbered migrations: a number is applied once and never changed afterwards. All
+ * that are missing are applied in one transaction.
  *
- * {key} is a 64-bit primary key, {bytes} the type of bytes, {compact} the clause of a table that is its own primary index; each driver has its words.
- * Times are microseconds since 1970 UTC, enums their number in api/types.json, booleans 0 and 1, absent texts NULL.
+ * {key} is a 64-bit primary key, {bytes} the type of bytes, {compact} the clause of a table that is
+ * its own primary index; each driver has its words. Times are microseconds since 1970 UTC, enums
+ * their number in api/types.json, booleans 0 and 1, absent texts NULL.
  */
 #include "base/buf.h"
 #include "store/core.h"
@@ -12,31 +13,47 @@
 #define MIGRATION_TEXT_BYTES (64u * 1024)
 
 /* Numbers of states stand in partial indices below. */
-static_assert(INSTANCE_STATE_PENDING == 0 && INSTANCE_STATE_STARTING == 1 && INSTANCE_STATE_STOPPING == 3, "schema");
+static_assert(INSTANCE_STATE_PENDING == 0 && INSTANCE_STATE_STARTING == 1 &&
+                  INSTANCE_STATE_STOPPING == 3,
+              "schema");
 static_assert(JOB_STATE_ACTIVE == 0 && DISK_STATUS_IN_USE == 0, "schema");
 
 /*
- * `instance` holds what changes with each state, `instance_doc` the rest: a stop rewrites 150 bytes, not 1,500. Ids sort by
- * creation, so that every index that ends in id gives pages newest first.
+ * `instance` holds what changes with each state, `instance_doc` the rest: a stop rewrites 150
+ * bytes, not 1,500. Ids sort by creation, so that every index that ends in id gives pages newest
+ * first.
  */
 static const char instance_tables[] =
-    "CREATE TABLE instance (id TEXT NOT NULL PRIMARY KEY, account_id TEXT NOT NULL, region_id TEXT NOT NULL,"
-    " zone_id TEXT, state BIGINT NOT NULL, version BIGINT NOT NULL, incarnation BIGINT NOT NULL, job_id BIGINT NOT NULL,"
-    " host_id TEXT, stopped_mode BIGINT NOT NULL, locks BIGINT NOT NULL, type_id TEXT, charge_type BIGINT NOT NULL,"
-    " deletion_protection BIGINT NOT NULL, reinit_local BIGINT NOT NULL, public_ip TEXT, state_since_us BIGINT NOT NULL,"
-    " started_us BIGINT NOT NULL, expires_us BIGINT NOT NULL, release_us BIGINT NOT NULL) {compact};"
+    "CREATE TABLE instance (id TEXT NOT NULL PRIMARY KEY, account_id TEXT NOT NULL, region_id TEXT "
+    "NOT NULL,"
+    " zone_id TEXT, state BIGINT NOT NULL, version BIGINT NOT NULL, incarnation BIGINT NOT NULL, "
+    "job_id BIGINT NOT NULL,"
+    " host_id TEXT, stopped_mode BIGINT NOT NULL, locks BIGINT NOT NULL, type_id TEXT, charge_type "
+    "BIGINT NOT NULL,"
+    " deletion_protection BIGINT NOT NULL, reinit_local BIGINT NOT NULL, public_ip TEXT, "
+    "state_since_us BIGINT NOT NULL,"
+    " started_us BIGINT NOT NULL, expires_us BIGINT NOT NULL, release_us BIGINT NOT NULL) "
+    "{compact};"
     "CREATE INDEX instance_state ON instance (account_id, region_id, state, id);"
     "CREATE INDEX instance_transient ON instance (id) WHERE state IN (0, 1, 3);"
     "CREATE INDEX instance_release ON instance (release_us, id) WHERE release_us > 0;"
-    "CREATE TABLE tally (account_id TEXT NOT NULL, region_id TEXT NOT NULL, state BIGINT NOT NULL, n BIGINT NOT NULL,"
+    "CREATE TABLE tally (account_id TEXT NOT NULL, region_id TEXT NOT NULL, state BIGINT NOT NULL, "
+    "n BIGINT NOT NULL,"
     " PRIMARY KEY (account_id, region_id, state)) {compact};"
-    "CREATE TABLE instance_doc (id TEXT NOT NULL PRIMARY KEY, in_account TEXT NOT NULL, in_region TEXT NOT NULL,"
-    " in_zone TEXT, of_type TEXT, of_family TEXT, name TEXT, description TEXT, host_name TEXT, image_id TEXT,"
-    " os_name TEXT, os_name_en TEXT, os_type TEXT, key_pair_name TEXT, resource_group_id TEXT, user_data TEXT,"
-    " password_hash TEXT, network_type BIGINT NOT NULL, vpc_id TEXT, vswitch_id TEXT, private_ip TEXT, eni_id TEXT,"
-    " mac TEXT, eip_id TEXT, eip_address TEXT, internet_charge_type BIGINT NOT NULL, bandwidth_in_mbps BIGINT NOT NULL,"
-    " bandwidth_out_mbps BIGINT NOT NULL, wants_public_ip BIGINT NOT NULL, spot_strategy BIGINT NOT NULL,"
-    " spot_price_limit DOUBLE PRECISION NOT NULL, credit_specification TEXT, serial_number TEXT, metadata_options TEXT,"
+    "CREATE TABLE instance_doc (id TEXT NOT NULL PRIMARY KEY, in_account TEXT NOT NULL, in_region "
+    "TEXT NOT NULL,"
+    " in_zone TEXT, of_type TEXT, of_family TEXT, name TEXT, description TEXT, host_name TEXT, "
+    "image_id TEXT,"
+    " os_name TEXT, os_name_en TEXT, os_type TEXT, key_pair_name TEXT, resource_group_id TEXT, "
+    "user_data TEXT,"
+    " password_hash TEXT, network_type BIGINT NOT NULL, vpc_id TEXT, vswitch_id TEXT, private_ip "
+    "TEXT, eni_id TEXT,"
+    " mac TEXT, eip_id TEXT, eip_address TEXT, internet_charge_type BIGINT NOT NULL, "
+    "bandwidth_in_mbps BIGINT NOT NULL,"
+    " bandwidth_out_mbps BIGINT NOT NULL, wants_public_ip BIGINT NOT NULL, spot_strategy BIGINT "
+    "NOT NULL,"
+    " spot_price_limit DOUBLE PRECISION NOT NULL, credit_specification TEXT, serial_number TEXT, "
+    "metadata_options TEXT,"
     " hibernation BIGINT NOT NULL, created_us BIGINT NOT NULL);"
     "CREATE INDEX doc_all ON instance_doc (in_account, in_region, id);"
     "CREATE INDEX doc_zone ON instance_doc (in_account, in_region, in_zone, id);"
@@ -48,68 +65,94 @@ static const char instance_tables[] =
     "CREATE INDEX doc_name ON instance_doc (in_account, in_region, name, id);"
     "CREATE INDEX doc_private_ip ON instance_doc (private_ip, id) WHERE private_ip IS NOT NULL;"
     "CREATE INDEX doc_eip ON instance_doc (eip_address, id) WHERE eip_address IS NOT NULL;"
-    "CREATE INDEX doc_key ON instance_doc (in_account, in_region, key_pair_name, id) WHERE key_pair_name IS NOT NULL;"
+    "CREATE INDEX doc_key ON instance_doc (in_account, in_region, key_pair_name, id) WHERE "
+    "key_pair_name IS NOT NULL;"
     "CREATE INDEX doc_resource_group ON instance_doc (in_account, in_region, resource_group_id, id)"
     " WHERE resource_group_id IS NOT NULL;";
 
 /* Keys of job and event are times that grow: rows are appended and their pages written once. */
 static const char work_tables[] =
-    "CREATE TABLE job (id {key} PRIMARY KEY, kind BIGINT NOT NULL, state BIGINT NOT NULL, instance_id TEXT,"
+    "CREATE TABLE job (id {key} PRIMARY KEY, kind BIGINT NOT NULL, state BIGINT NOT NULL, "
+    "instance_id TEXT,"
     " account_id TEXT, incarnation BIGINT NOT NULL, step BIGINT NOT NULL, attempts BIGINT NOT NULL,"
-    " force BIGINT NOT NULL, clear_local BIGINT NOT NULL, release_capacity BIGINT NOT NULL, stopped_mode BIGINT NOT NULL,"
-    " reason BIGINT NOT NULL, request_id TEXT, error TEXT, holder TEXT, epoch BIGINT NOT NULL, created_us BIGINT NOT NULL,"
+    " force BIGINT NOT NULL, clear_local BIGINT NOT NULL, release_capacity BIGINT NOT NULL, "
+    "stopped_mode BIGINT NOT NULL,"
+    " reason BIGINT NOT NULL, request_id TEXT, error TEXT, holder TEXT, epoch BIGINT NOT NULL, "
+    "created_us BIGINT NOT NULL,"
     " deadline_us BIGINT NOT NULL, finished_us BIGINT NOT NULL);"
     "CREATE INDEX job_active ON job (id) WHERE state = 0;"
-    "CREATE TABLE node (id TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, until_us BIGINT NOT NULL) {compact};"
-    "CREATE TABLE segment (instance_id TEXT NOT NULL, start_us BIGINT NOT NULL, end_us BIGINT NOT NULL, account_id TEXT,"
-    " mode BIGINT NOT NULL, type_id TEXT, public_ip BIGINT NOT NULL, PRIMARY KEY (instance_id, start_us)) {compact};"
-    "CREATE TABLE event (id {key} PRIMARY KEY, time_us BIGINT NOT NULL, kind BIGINT NOT NULL, account_id TEXT,"
+    "CREATE TABLE node (id TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, until_us BIGINT NOT "
+    "NULL) {compact};"
+    "CREATE TABLE segment (instance_id TEXT NOT NULL, start_us BIGINT NOT NULL, end_us BIGINT NOT "
+    "NULL, account_id TEXT,"
+    " mode BIGINT NOT NULL, type_id TEXT, public_ip BIGINT NOT NULL, PRIMARY KEY (instance_id, "
+    "start_us)) {compact};"
+    "CREATE TABLE event (id {key} PRIMARY KEY, time_us BIGINT NOT NULL, kind BIGINT NOT NULL, "
+    "account_id TEXT,"
     " instance_id TEXT, from_state TEXT, to_state TEXT, reason TEXT, request_id TEXT, actor TEXT);"
-    "CREATE TABLE system_event (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, instance_id TEXT,"
-    " type TEXT, cycle_status TEXT, reason TEXT, published_us BIGINT NOT NULL, not_before_us BIGINT NOT NULL,"
+    "CREATE TABLE system_event (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, "
+    "instance_id TEXT,"
+    " type TEXT, cycle_status TEXT, reason TEXT, published_us BIGINT NOT NULL, not_before_us "
+    "BIGINT NOT NULL,"
     " finished_us BIGINT NOT NULL) {compact};"
     "CREATE INDEX system_event_all ON system_event (account_id, region_id, id);"
     "CREATE INDEX system_event_instance ON system_event (instance_id, id);"
-    "CREATE TABLE nonce (stamp_us BIGINT NOT NULL, digest {bytes} NOT NULL, expires_us BIGINT NOT NULL,"
+    "CREATE TABLE nonce (stamp_us BIGINT NOT NULL, digest {bytes} NOT NULL, expires_us BIGINT NOT "
+    "NULL,"
     " PRIMARY KEY (stamp_us, digest)) {compact};"
-    "CREATE TABLE client_token (account_id TEXT NOT NULL, action TEXT NOT NULL, token TEXT NOT NULL,"
-    " digest TEXT NOT NULL, reply TEXT, expires_us BIGINT NOT NULL, PRIMARY KEY (account_id, action, token));"
+    "CREATE TABLE client_token (account_id TEXT NOT NULL, action TEXT NOT NULL, token TEXT NOT "
+    "NULL,"
+    " digest TEXT NOT NULL, reply TEXT, expires_us BIGINT NOT NULL, PRIMARY KEY (account_id, "
+    "action, token));"
     "CREATE INDEX client_token_expiry ON client_token (expires_us);";
 
 static const char noun_tables[] =
     "CREATE TABLE account (id TEXT NOT NULL PRIMARY KEY, name TEXT, stopped_mode BIGINT NOT NULL,"
     " created_us BIGINT NOT NULL) {compact};"
-    "CREATE TABLE access_key (id TEXT NOT NULL PRIMARY KEY, secret TEXT NOT NULL, account_id TEXT NOT NULL,"
-    " enabled BIGINT NOT NULL, token TEXT, expires_us BIGINT NOT NULL, policy TEXT, role_arn TEXT, principal_id TEXT,"
+    "CREATE TABLE access_key (id TEXT NOT NULL PRIMARY KEY, secret TEXT NOT NULL, account_id TEXT "
+    "NOT NULL,"
+    " enabled BIGINT NOT NULL, token TEXT, expires_us BIGINT NOT NULL, policy TEXT, role_arn TEXT, "
+    "principal_id TEXT,"
     " created_us BIGINT NOT NULL);"
     "CREATE INDEX access_key_account ON access_key (account_id, id);"
     "CREATE INDEX access_key_expiry ON access_key (expires_us) WHERE expires_us > 0;"
-    "CREATE TABLE host (id TEXT NOT NULL PRIMARY KEY, url TEXT, region_id TEXT, zone_id TEXT, state BIGINT NOT NULL,"
-    " vcpus BIGINT NOT NULL, memory_mib BIGINT NOT NULL, used_vcpus BIGINT NOT NULL, used_memory_mib BIGINT NOT NULL,"
+    "CREATE TABLE host (id TEXT NOT NULL PRIMARY KEY, url TEXT, region_id TEXT, zone_id TEXT, "
+    "state BIGINT NOT NULL,"
+    " vcpus BIGINT NOT NULL, memory_mib BIGINT NOT NULL, used_vcpus BIGINT NOT NULL, "
+    "used_memory_mib BIGINT NOT NULL,"
     " created_us BIGINT NOT NULL) {compact};"
-    "CREATE TABLE disk (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, zone_id TEXT, instance_id TEXT,"
-    " type BIGINT NOT NULL, category BIGINT NOT NULL, status BIGINT NOT NULL, size_gib BIGINT NOT NULL, device TEXT,"
-    " name TEXT, description TEXT, image_id TEXT, performance_level TEXT, delete_with_instance BIGINT NOT NULL,"
+    "CREATE TABLE disk (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, zone_id "
+    "TEXT, instance_id TEXT,"
+    " type BIGINT NOT NULL, category BIGINT NOT NULL, status BIGINT NOT NULL, size_gib BIGINT NOT "
+    "NULL, device TEXT,"
+    " name TEXT, description TEXT, image_id TEXT, performance_level TEXT, delete_with_instance "
+    "BIGINT NOT NULL,"
     " encrypted BIGINT NOT NULL, created_us BIGINT NOT NULL, attached_us BIGINT NOT NULL);"
     "CREATE INDEX disk_all ON disk (account_id, region_id, id);"
     "CREATE INDEX disk_instance ON disk (instance_id, id) WHERE instance_id IS NOT NULL;"
     "CREATE INDEX disk_busy ON disk (instance_id) WHERE status <> 0;"
-    "CREATE TABLE vpc (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, name TEXT, cidr TEXT,"
+    "CREATE TABLE vpc (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, name TEXT, "
+    "cidr TEXT,"
     " is_default BIGINT NOT NULL, created_us BIGINT NOT NULL);"
     "CREATE INDEX vpc_default ON vpc (account_id, region_id, id) WHERE is_default = 1;"
-    "CREATE TABLE vswitch (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, vpc_id TEXT, zone_id TEXT, name TEXT, cidr TEXT,"
+    "CREATE TABLE vswitch (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, vpc_id TEXT, zone_id "
+    "TEXT, name TEXT, cidr TEXT,"
     " is_default BIGINT NOT NULL, next_address BIGINT NOT NULL, created_us BIGINT NOT NULL);"
     "CREATE INDEX vswitch_vpc ON vswitch (vpc_id, zone_id, id);"
-    "CREATE TABLE security_group (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, vpc_id TEXT, name TEXT,"
+    "CREATE TABLE security_group (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, "
+    "vpc_id TEXT, name TEXT,"
     " description TEXT, is_default BIGINT NOT NULL, created_us BIGINT NOT NULL);"
-    "CREATE INDEX security_group_default ON security_group (account_id, region_id, id) WHERE is_default = 1;"
-    "CREATE TABLE group_member (group_id TEXT NOT NULL, instance_id TEXT NOT NULL, PRIMARY KEY (group_id, instance_id))"
+    "CREATE INDEX security_group_default ON security_group (account_id, region_id, id) WHERE "
+    "is_default = 1;"
+    "CREATE TABLE group_member (group_id TEXT NOT NULL, instance_id TEXT NOT NULL, PRIMARY KEY "
+    "(group_id, instance_id))"
     " {compact};"
     "CREATE INDEX group_member_instance ON group_member (instance_id, group_id);"
     "CREATE TABLE address (scope TEXT NOT NULL, address TEXT NOT NULL, instance_id TEXT,"
     " PRIMARY KEY (scope, address)) {compact};"
     "CREATE TABLE number (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL) {compact};"
-    "CREATE TABLE tag (resource_id TEXT NOT NULL, resource_type TEXT NOT NULL, account_id TEXT NOT NULL, key TEXT NOT NULL,"
+    "CREATE TABLE tag (resource_id TEXT NOT NULL, resource_type TEXT NOT NULL, account_id TEXT NOT "
+    "NULL, key TEXT NOT NULL,"
     " value TEXT NOT NULL, PRIMARY KEY (resource_id, key)) {compact};"
     "CREATE INDEX tag_value ON tag (account_id, resource_type, key, value, resource_id);"
     "CREATE INDEX tag_key ON tag (account_id, resource_type, key, resource_id);"
@@ -125,8 +168,9 @@ static void translate(const char *text, const struct db_driver *driver, struct b
     const struct {
         struct str mark;
         const char *word;
-    } words[] = {
-        {STR("{key}"), driver->key_type}, {STR("{bytes}"), driver->bytes_type}, {STR("{compact}"), driver->compact}};
+    } words[] = {{STR("{key}"), driver->key_type},
+                 {STR("{bytes}"), driver->bytes_type},
+                 {STR("{compact}"), driver->compact}};
 
     while (*text != '\0') {
         size_t i = 0;
@@ -184,7 +228,8 @@ static int migrate(struct db *db, const struct db_driver *driver, int64_t number
         if (r < 0)
             return r;
     }
-    (void)snprintf(row, sizeof(row), "INSERT INTO migration (number, applied_us) VALUES (%lld, %lld)",
+    (void)snprintf(row, sizeof(row),
+                   "INSERT INTO migration (number, applied_us) VALUES (%lld, %lld)",
                    (long long)number, (long long)now);
     return db->ops->exec(db, row);
 }
@@ -193,7 +238,8 @@ static int apply(struct db *db, const struct db_driver *driver, usec_t now, int6
 {
     int64_t number = 0;
     int r = run_text(db, driver,
-                     "CREATE TABLE IF NOT EXISTS migration (number {key} PRIMARY KEY, applied_us BIGINT NOT NULL);");
+                     "CREATE TABLE IF NOT EXISTS migration (number {key} PRIMARY KEY, applied_us "
+                     "BIGINT NOT NULL);");
 
     if (r == 0)
         r = newest(db, &number);
@@ -213,15 +259,17 @@ int schema_apply(struct db *db, const struct db_driver *driver, usec_t now, stru
     if (r == 0 && found > (int64_t)countof(migrations)) {
         db->ops->rollback(db);
         return fail_text(fail, E_INVALID,
-                         "the data folder was written by a newer ecsd (schema %lld, this one knows %zu); use that version",
+                         "the data folder was written by a newer ecsd (schema %lld, this one knows "
+                         "%zu); use that version",
                          (long long)found, countof(migrations));
     }
     if (r == 0)
         r = db->ops->commit(db);
     if (r < 0) {
         db->ops->rollback(db);
-        return fail_text(fail, (enum error_code)-r, "cannot bring the database to its newest shape: %s",
-                         error_code_text((enum error_code)-r));
+        return fail_text(fail, (enum error_code) - r,
+                         "cannot bring the database to its newest shape: %s",
+                         error_code_text((enum error_code) - r));
     }
     return 0;
 }

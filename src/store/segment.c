@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What instances cost over time. Law 7: segments of an instance neither overlap nor leave a hole. */
+/* What instances cost over time. Law 7: segments of an instance neither overlap nor leave a hole.
+ */
 #include "store/core.h"
 
 static const struct column segment_columns[] = {
-    COLUMN(struct segment, instance_id), COLUMN(struct segment, account_id), COLUMN(struct segment, start_us),
-    COLUMN(struct segment, end_us),      COLUMN(struct segment, mode),       COLUMN(struct segment, type_id),
+    COLUMN(struct segment, instance_id), COLUMN(struct segment, account_id),
+    COLUMN(struct segment, start_us),    COLUMN(struct segment, end_us),
+    COLUMN(struct segment, mode),        COLUMN(struct segment, type_id),
     COLUMN(struct segment, public_ip),
 };
 static const struct table segment_table = TABLE(struct segment, segment_columns);
@@ -14,7 +16,8 @@ static int end_segment(struct tx *tx, struct str instance_id, usec_t start, usec
 {
     static const struct query end = {
         "UPDATE segment SET end_us = $3 WHERE instance_id = $1 AND start_us = $2", NULL};
-    static const struct query drop = {"DELETE FROM segment WHERE instance_id = $1 AND start_us = $2", NULL};
+    static const struct query drop = {
+        "DELETE FROM segment WHERE instance_id = $1 AND start_us = $2", NULL};
 
     if (at == start)
         return rows_must_change(tx, &drop, ARGS(V_STR(instance_id), V_I64(start)));
@@ -24,8 +27,9 @@ static int end_segment(struct tx *tx, struct str instance_id, usec_t start, usec
 /* Start and end of the newest segment; start -1: there is none. */
 static int newest(struct tx *tx, struct str instance_id, usec_t *ret_start, usec_t *ret_end)
 {
-    static const struct query query = {
-        "SELECT start_us, end_us FROM segment WHERE instance_id = $1 ORDER BY start_us DESC LIMIT 1", NULL};
+    static const struct query query = {"SELECT start_us, end_us FROM segment WHERE instance_id = "
+                                       "$1 ORDER BY start_us DESC LIMIT 1",
+                                       NULL};
     struct rows rows;
     int r = rows_start(tx, &query, ARGS(V_STR(instance_id)), &rows);
 
@@ -49,7 +53,8 @@ int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, u
 
     if (r < 0)
         return r;
-    /* The system's clock may have been set back: a segment never starts before the one before it ended. */
+    /* The system's clock may have been set back: a segment never starts before the one before it
+     * ended. */
     at = MAX_OF(at, MAX_OF(start, end));
     if (start >= 0 && end == 0)
         r = end_segment(tx, inst->id, start, at);
@@ -66,7 +71,8 @@ int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, u
     return rows_save(tx, &insert, &segment, NO_ARGS, NULL);
 }
 
-int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret, size_t *ret_count)
+int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret,
+                       size_t *ret_count)
 {
     static const struct query query = {
         "SELECT {c} FROM segment WHERE instance_id = $1 ORDER BY start_us", &segment_table};

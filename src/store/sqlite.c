@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SQLite driver: write-ahead log, synchronous=FULL (a commit is on the disk when it returns), no automatic checkpoints
- * (checkpoint.c makes them on its own connection, so that no commit waits for one).
+ * The SQLite driver: write-ahead log, synchronous=FULL (a commit is on the disk when it returns),
+ * no automatic checkpoints (checkpoint.c makes them on its own connection, so that no commit waits
+ * for one).
  */
 #include <pthread.h>
 #include <sqlite3.h>
@@ -11,10 +12,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/db.h"
+#include "store/sqlite_log.h"
 
-#define BUSY_WAIT_MS 5000     /* another process holds the file: a backup, a person with the sqlite3 program */
-#define SQL_TEXT_BYTES 8192   /* the longest query, several times over */
-#define LOG_EVERY_S 10        /* a failing disk tells so once, not at each call */
+#define BUSY_WAIT_MS                                                                               \
+    5000 /* another process holds the file: a backup, a person with the sqlite3 program */
+#define SQL_TEXT_BYTES 8192 /* the longest query, several times over */
+#define LOG_EVERY_S 10      /* a failing disk tells so once, not at each call */
 
 struct sqlite_db {
     struct db head;
@@ -43,14 +46,16 @@ static bool time_to_tell(void)
 
     /* Not env: with a virtual clock the disk still fails in real time. */
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
-    return now.tv_sec - before >= LOG_EVERY_S && atomic_compare_exchange_strong(&latest_s, &before, now.tv_sec);
+    return now.tv_sec - before >= LOG_EVERY_S &&
+           atomic_compare_exchange_strong(&latest_s, &before, now.tv_sec);
 }
 
 static void tell(sqlite3 *handle, int rc, const char *advice)
 {
     if (time_to_tell())
         log_error("the store failed", LOG_TEXT("error", sqlite3_errstr(rc)), LOG_NUM("code", rc),
-                  LOG_TEXT("detail", handle ? sqlite3_errmsg(handle) : NULL), LOG_TEXT("do", advice));
+                  LOG_TEXT("detail", handle ? sqlite3_errmsg(handle) : NULL),
+                  LOG_TEXT("do", advice));
 }
 
 static int error_of(sqlite3 *handle, int rc)
@@ -61,7 +66,8 @@ static int error_of(sqlite3 *handle, int rc)
     case SQLITE_DONE:
         return 0;
     case SQLITE_FULL:
-        tell(handle, rc, "make room on the disk of the data folder; writes go on by themselves then");
+        tell(handle, rc,
+             "make room on the disk of the data folder; writes go on by themselves then");
         return -E_NO_SPACE;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -75,7 +81,9 @@ static int error_of(sqlite3 *handle, int rc)
     default:
         break;
     }
-    tell(handle, rc, "look at the disk and the permissions of the data folder; restore a backup if it is damaged");
+    tell(handle, rc,
+         "look at the disk and the permissions of the data folder; restore a backup if it is "
+         "damaged");
     return -E_IO;
 }
 
@@ -99,7 +107,8 @@ static int sqlite_prepare(struct db *db, const char *sql, struct stmt **ret)
     assert(len < sizeof(text));
     for (size_t i = 0; i <= len; i++)
         text[i] = sql[i] == '$' ? '?' : sql[i];
-    int r = error_of(handle, sqlite3_prepare_v3(handle, text, (int)len + 1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL));
+    int r = error_of(handle, sqlite3_prepare_v3(handle, text, (int)len + 1,
+                                                SQLITE_PREPARE_PERSISTENT, &stmt, NULL));
     if (r < 0)
         return r;
     *ret = (struct stmt *)(void *)stmt;
@@ -199,7 +208,8 @@ static int sqlite_begin(struct db *db, bool write)
 {
     struct sqlite_db *s = sqlite_of(db);
 
-    return write ? run_once(db, &s->begin_write, "BEGIN IMMEDIATE") : run_once(db, &s->begin_read, "BEGIN");
+    return write ? run_once(db, &s->begin_write, "BEGIN IMMEDIATE")
+                 : run_once(db, &s->begin_read, "BEGIN");
 }
 
 static int sqlite_commit(struct db *db)
@@ -215,7 +225,8 @@ static bool sqlite_in_transaction(struct db *db)
 static void sqlite_rollback(struct db *db)
 {
     if (sqlite_in_transaction(db))
-        (void)run_once(db, &sqlite_of(db)->rollback, "ROLLBACK"); /* whatever it says, the transaction is gone */
+        (void)run_once(db, &sqlite_of(db)->rollback,
+                       "ROLLBACK"); /* whatever it says, the transaction is gone */
 }
 
 static const struct query savepoints[] = {
@@ -227,8 +238,9 @@ static const struct query releases[] = {
     {"RELEASE s4", NULL}, {"RELEASE s5", NULL}, {"RELEASE s6", NULL}, {"RELEASE s7", NULL},
 };
 static const struct query rollbacks[] = {
-    {"ROLLBACK TO s0", NULL}, {"ROLLBACK TO s1", NULL}, {"ROLLBACK TO s2", NULL}, {"ROLLBACK TO s3", NULL},
-    {"ROLLBACK TO s4", NULL}, {"ROLLBACK TO s5", NULL}, {"ROLLBACK TO s6", NULL}, {"ROLLBACK TO s7", NULL},
+    {"ROLLBACK TO s0", NULL}, {"ROLLBACK TO s1", NULL}, {"ROLLBACK TO s2", NULL},
+    {"ROLLBACK TO s3", NULL}, {"ROLLBACK TO s4", NULL}, {"ROLLBACK TO s5", NULL},
+    {"ROLLBACK TO s6", NULL}, {"ROLLBACK TO s7", NULL},
 };
 
 static int run_query(struct db *db, const struct query *query)
@@ -342,8 +354,10 @@ static const struct db_ops sqlite_ops = {
 static void configure_library(void)
 {
     /* Its memory statistics are a lock that all threads would share. */
-    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* fails only when somebody initialised first: still correct */
-    (void)sqlite3_initialize();                       /* repeated by sqlite3_open, which reports */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
+                         0);    /* fails only when somebody initialised first: still correct */
+    (void)sqlite3_initialize(); /* repeated by sqlite3_open, which reports */
+    sqlite_log_register();
 }
 
 static int set_up(struct sqlite_db *s, int64_t cache_kib)
@@ -352,10 +366,11 @@ static int set_up(struct sqlite_db *s, int64_t cache_kib)
 
     (void)sqlite3_extended_result_codes(s->handle, 1);
     (void)sqlite3_busy_timeout(s->handle, BUSY_WAIT_MS);
-    (void)snprintf(sql, sizeof(sql),
-                   "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                   "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -%lld;",
-                   (long long)cache_kib);
+    (void)snprintf(
+        sql, sizeof(sql),
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+        "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -%lld;",
+        (long long)cache_kib);
     int r = sqlite_exec(&s->head, sql);
     if (r < 0)
         return r;
@@ -372,10 +387,11 @@ static int sqlite_open(const char *path, int64_t cache_kib, struct fail *fail, s
 
     (void)pthread_once(&once, configure_library);
     s->head.ops = &sqlite_ops;
-    int rc = sqlite3_open_v2(path, &s->handle, flags, NULL);
+    int rc = sqlite3_open_v2(path, &s->handle, flags, SQLITE_LOG_VFS);
     int r = rc == SQLITE_OK ? set_up(s, cache_kib) : error_of(s->handle, rc);
     if (r < 0) {
-        r = fail_text(fail, (enum error_code)-r, "cannot open the database %s: %s", path, sqlite3_errmsg(s->handle));
+        r = fail_text(fail, (enum error_code) - r, "cannot open the database %s: %s", path,
+                      sqlite3_errmsg(s->handle));
         (void)sqlite_close(&s->head);
         return r;
     }

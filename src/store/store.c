@@ -32,10 +32,12 @@ static int lock_refused(int fd, const char *path, struct fail *fail)
     ssize_t got = pread(fd, holder, sizeof(holder) - 1, 0);
 
     if (got <= 0)
-        return fail_text(fail, E_BUSY, "%s is held by another process; stop it or use another data folder", path);
+        return fail_text(fail, E_BUSY,
+                         "%s is held by another process; stop it or use another data folder", path);
     holder[strcspn(holder, "\n")] = '\0';
     return fail_text(fail, E_BUSY,
-                     "the data folder is in use by the ecsd with process id %s (%s); stop it or use another data folder",
+                     "the data folder is in use by the ecsd with process id %s (%s); stop it or "
+                     "use another data folder",
                      holder, path);
 }
 
@@ -47,7 +49,8 @@ static int lock_take(struct store *store, struct fail *fail)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     if (fd < 0)
-        return fail_text(fail, E_IO, "cannot write the data folder (%s): %s", path, strerror(errno));
+        return fail_text(fail, E_IO, "cannot write the data folder (%s): %s", path,
+                         strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         int r = lock_refused(fd, path, fail);
 
@@ -57,7 +60,8 @@ static int lock_take(struct store *store, struct fail *fail)
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)len, 0) != len) {
         (void)close(fd); /* the first failure is the one to tell */
-        return fail_text(fail, E_IO, "cannot write the data folder (%s): %s", path, strerror(errno));
+        return fail_text(fail, E_IO, "cannot write the data folder (%s): %s", path,
+                         strerror(errno));
     }
     store->lock_fd = fd;
     return 0;
@@ -89,8 +93,8 @@ static void reader_free(struct tx *tx)
 }
 
 /*
- * An idle reader, or a new one, or, when there are STORE_READERS_MAX or no more can be opened, the next that gets idle.
- * store_open made one, so that there is always somebody to wait for.
+ * An idle reader, or a new one, or, when there are STORE_READERS_MAX or no more can be opened, the
+ * next that gets idle. store_open made one, so that there is always somebody to wait for.
  */
 static struct tx *reader_take(struct store *store)
 {
@@ -184,10 +188,13 @@ static int load(struct store *store, struct fail *fail)
 
     r = nonce_load(store, tx);
     store_read_end(tx);
-    return r < 0 ? fail_text(fail, (enum error_code)-r, "cannot read the database %s", store->path) : 0;
+    return r < 0
+               ? fail_text(fail, (enum error_code) - r, "cannot read the database %s", store->path)
+               : 0;
 }
 
-static struct store *store_new(const struct db_driver *driver, const char *path, const struct store_settings *settings)
+static struct store *store_new(const struct db_driver *driver, const char *path,
+                               const struct store_settings *settings)
 {
     struct store *store = xcalloc(1, sizeof(*store));
     pthread_condattr_t attr;
@@ -210,8 +217,8 @@ static struct store *store_new(const struct db_driver *driver, const char *path,
     return store;
 }
 
-int store_open_with(const struct db_driver *driver, const char *path, const struct store_settings *settings,
-                    struct fail *fail, struct store **ret)
+int store_open_with(const struct db_driver *driver, const char *path,
+                    const struct store_settings *settings, struct fail *fail, struct store **ret)
 {
     assert(settings->env && settings->cache_mib > 0 && settings->checkpoint_ms > 0);
     struct store *store = store_new(driver, path, settings);
@@ -231,12 +238,14 @@ int store_open_with(const struct db_driver *driver, const char *path, const stru
     return 0;
 }
 
-int store_open(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
+int store_open(const char *url, const struct store_settings *settings, struct fail *fail,
+               struct store **ret)
 {
     const struct str prefix = STR("sqlite:");
 
     if (!str_starts(str_from(url), prefix) || url[prefix.len] == '\0')
-        return fail_text(fail, E_INVALID, "the store \"%s\" is not known; use sqlite:FOLDER/ecsd.db", url);
+        return fail_text(fail, E_INVALID,
+                         "the store \"%s\" is not known; use sqlite:FOLDER/ecsd.db", url);
     return store_open_with(&sqlite_driver, url + prefix.len, settings, fail, ret);
 }
 
@@ -310,7 +319,8 @@ struct store *store_close(struct store *store)
     pthread_mutex_destroy(&store->checkpoint_mutex);
     pthread_cond_destroy(&store->checkpoint_cond);
     if (store->lock_fd >= 0)
-        (void)close(store->lock_fd); /* gives the lock back; the file stays, so that nobody locks a removed one */
+        (void)close(store->lock_fd); /* gives the lock back; the file stays, so that nobody locks a
+                                        removed one */
     xfree(store->path);
     return xfree(store);
 }

@@ -4,16 +4,17 @@
 #include "store/find.h"
 
 static const struct column tag_columns[] = {
-    COLUMN(struct tag, resource_id), COLUMN(struct tag, resource_type), COLUMN(struct tag, account_id),
-    COLUMN(struct tag, key),         COLUMN(struct tag, value),
+    COLUMN(struct tag, resource_id), COLUMN(struct tag, resource_type),
+    COLUMN(struct tag, account_id),  COLUMN(struct tag, key),
+    COLUMN(struct tag, value),
 };
 static const struct table tag_table = TABLE(struct tag, tag_columns);
 
 int store_tag_put(struct tx *tx, const struct tag *tag)
 {
-    static const struct query query = {
-        "INSERT INTO tag ({c}) VALUES ({v}) ON CONFLICT (resource_id, key) DO UPDATE SET value = excluded.value",
-        &tag_table};
+    static const struct query query = {"INSERT INTO tag ({c}) VALUES ({v}) ON CONFLICT "
+                                       "(resource_id, key) DO UPDATE SET value = excluded.value",
+                                       &tag_table};
     struct tag row = *tag;
 
     if (!row.value.ptr)
@@ -31,9 +32,11 @@ int store_tag_delete(struct tx *tx, struct str resource_id, struct str key)
     return rows_change(tx, &all, ARGS(V_STR(resource_id)), NULL);
 }
 
-int store_tag_of_resource(struct tx *tx, struct str resource_id, struct tag **ret, size_t *ret_count)
+int store_tag_of_resource(struct tx *tx, struct str resource_id, struct tag **ret,
+                          size_t *ret_count)
 {
-    static const struct query query = {"SELECT {c} FROM tag WHERE resource_id = $1 ORDER BY key", &tag_table};
+    static const struct query query = {"SELECT {c} FROM tag WHERE resource_id = $1 ORDER BY key",
+                                       &tag_table};
 
     return rows_all(tx, &query, ARGS(V_STR(resource_id)), ret, ret_count);
 }
@@ -71,7 +74,8 @@ static int add_resource(struct tag_walk *walk, struct str resource_id)
         return r;
     r = store_tag_of_resource(walk->tx, resource_id, &tags, &count);
     for (size_t i = 0; r == 0 && i < count; i++) {
-        bool mine = find_text(walk->account_id, tags[i].account_id) && find_text(walk->resource_type, tags[i].resource_type);
+        bool mine = find_text(walk->account_id, tags[i].account_id) &&
+                    find_text(walk->resource_type, tags[i].resource_type);
 
         if (!mine || (walk->after_resource.ptr && after(walk, &tags[i]) <= 0))
             continue;
@@ -109,15 +113,18 @@ static int walk_ids(struct tag_walk *walk, const struct str_list *ids)
 /* The resources that have the first tag of the filter (or any tag), oldest first. */
 static int walk_resources(struct tag_walk *walk)
 {
-    static const struct query by_value = {
-        "SELECT resource_id FROM tag WHERE account_id = $1 AND resource_type = $2 AND resource_id >= $3 AND key = $4"
-        " AND value = $5 ORDER BY resource_id", NULL};
-    static const struct query by_key = {
-        "SELECT resource_id FROM tag WHERE account_id = $1 AND resource_type = $2 AND resource_id >= $3 AND key = $4"
-        " ORDER BY resource_id", NULL};
-    static const struct query all = {
-        "SELECT resource_id FROM tag WHERE account_id = $1 AND resource_type = $2 AND resource_id >= $3"
-        " ORDER BY resource_id", NULL};
+    static const struct query by_value = {"SELECT resource_id FROM tag WHERE account_id = $1 AND "
+                                          "resource_type = $2 AND resource_id >= $3 AND key = $4"
+                                          " AND value = $5 ORDER BY resource_id",
+                                          NULL};
+    static const struct query by_key = {"SELECT resource_id FROM tag WHERE account_id = $1 AND "
+                                        "resource_type = $2 AND resource_id >= $3 AND key = $4"
+                                        " ORDER BY resource_id",
+                                        NULL};
+    static const struct query all = {"SELECT resource_id FROM tag WHERE account_id = $1 AND "
+                                     "resource_type = $2 AND resource_id >= $3"
+                                     " ORDER BY resource_id",
+                                     NULL};
     const struct tag *tag = walk->filter_count > 0 ? &walk->filter[0] : NULL;
     const struct query *query = !tag ? &all : tag->value.ptr ? &by_value : &by_key;
     struct value args[] = {V_STR(walk->account_id), V_STR(walk->resource_type),
@@ -144,12 +151,17 @@ static int walk_resources(struct tag_walk *walk)
 }
 
 /* `after` and *ret_next: resource id, a line feed, key. Keys may hold anything else. */
-int store_tag_find(struct tx *tx, struct str account_id, struct str resource_type, const struct str_list *ids,
-                   const struct tag *filter, size_t filter_count, struct str after_text, int64_t limit, struct tag **ret,
-                   size_t *ret_count, struct str *ret_next)
+int store_tag_find(struct tx *tx, struct str account_id, struct str resource_type,
+                   const struct str_list *ids, const struct tag *filter, size_t filter_count,
+                   struct str after_text, int64_t limit, struct tag **ret, size_t *ret_count,
+                   struct str *ret_next)
 {
-    struct tag_walk walk = {.tx = tx, .account_id = account_id, .resource_type = resource_type, .filter = filter,
-                            .filter_count = filter_count, .limit = limit};
+    struct tag_walk walk = {.tx = tx,
+                            .account_id = account_id,
+                            .resource_type = resource_type,
+                            .filter = filter,
+                            .filter_count = filter_count,
+                            .limit = limit};
 
     assert(limit > 0);
     if (after_text.ptr && !str_split(after_text, '\n', &walk.after_resource, &walk.after_key))
@@ -161,7 +173,8 @@ int store_tag_find(struct tx *tx, struct str account_id, struct str resource_typ
     if ((int64_t)walk.count > limit) {
         const struct tag *last = &walk.items[--walk.count - 1];
 
-        *ret_next = arena_printf(&tx->arena, "%.*s\n%.*s", STR_ARG(last->resource_id), STR_ARG(last->key));
+        *ret_next =
+            arena_printf(&tx->arena, "%.*s\n%.*s", STR_ARG(last->resource_id), STR_ARG(last->key));
     }
     *ret = walk.items;
     *ret_count = walk.count;

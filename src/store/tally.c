@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many instances an account has in a region, by state. Each batch adds up its changes in memory and writes each
- * count once; the sum of a region's row is a total that costs nothing at any size.
+ * How many instances an account has in a region, by state. Each batch adds up its changes in memory
+ * and writes each count once; the sum of a region's row is a total that costs nothing at any size.
  */
 #include "store/core.h"
 
@@ -47,8 +47,10 @@ int tally_flush(struct tx *tx)
         for (int state = 0; state < INSTANCE_STATE_COUNT; state++) {
             if (entry->added[state] == 0)
                 continue;
-            int r = rows_change(tx, &add, ARGS(V_STR(entry->account_id), V_STR(entry->region_id), V_I64(state),
-                                               V_I64(entry->added[state])), NULL);
+            int r = rows_change(tx, &add,
+                                ARGS(V_STR(entry->account_id), V_STR(entry->region_id),
+                                     V_I64(state), V_I64(entry->added[state])),
+                                NULL);
             if (r < 0)
                 return r;
         }
@@ -65,7 +67,8 @@ int tally_get(struct tx *tx, struct str account_id, struct str region_id, int st
         "SELECT CAST(SUM(n) AS BIGINT) FROM tally WHERE account_id = $1 AND region_id = $2", NULL};
     int64_t n = 0;
     int r = state < 0 ? rows_number(tx, &all, ARGS(V_STR(account_id), V_STR(region_id)), 0, &n)
-                      : rows_number(tx, &one, ARGS(V_STR(account_id), V_STR(region_id), V_I64(state)), 0, &n);
+                      : rows_number(tx, &one,
+                                    ARGS(V_STR(account_id), V_STR(region_id), V_I64(state)), 0, &n);
 
     if (r < 0)
         return r;

@@ -12,7 +12,8 @@ static const struct table account_table = TABLE(struct account, account_columns)
 
 int store_account_insert(struct tx *tx, const struct account *account)
 {
-    static const struct query query = {"INSERT INTO account ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &account_table};
+    static const struct query query = {
+        "INSERT INTO account ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &account_table};
 
     return rows_insert(tx, &query, account);
 }
@@ -26,10 +27,11 @@ int store_account_get(struct tx *tx, struct str id, struct account **ret)
 
 int store_account_save(struct tx *tx, const struct account *account)
 {
-    static const struct query query = {"UPDATE account SET name = $2, stopped_mode = $3 WHERE id = $1", NULL};
+    static const struct query query = {
+        "UPDATE account SET name = $2, stopped_mode = $3 WHERE id = $1", NULL};
 
-    return rows_must_change(tx, &query,
-                            ARGS(V_STR(account->id), V_STR(account->name), V_I64(account->stopped_mode)));
+    return rows_must_change(
+        tx, &query, ARGS(V_STR(account->id), V_STR(account->name), V_I64(account->stopped_mode)));
 }
 
 int store_account_list(struct tx *tx, struct account **ret, size_t *ret_count)
@@ -50,7 +52,8 @@ static const struct table key_table = TABLE(struct access_key, key_columns);
 
 int store_key_insert(struct tx *tx, const struct access_key *key)
 {
-    static const struct query query = {"INSERT INTO access_key ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &key_table};
+    static const struct query query = {
+        "INSERT INTO access_key ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &key_table};
 
     return rows_insert(tx, &query, key);
 }
@@ -78,16 +81,18 @@ int store_key_delete(struct tx *tx, struct str id)
 
 int store_key_list(struct tx *tx, struct str account_id, struct access_key **ret, size_t *ret_count)
 {
-    static const struct query query = {"SELECT {c} FROM access_key WHERE account_id = $1 ORDER BY id", &key_table};
+    static const struct query query = {
+        "SELECT {c} FROM access_key WHERE account_id = $1 ORDER BY id", &key_table};
 
     return rows_all(tx, &query, ARGS(V_STR(account_id)), ret, ret_count);
 }
 
 int store_key_purge(struct tx *tx, usec_t now, int64_t limit)
 {
-    static const struct query query = {
-        "DELETE FROM access_key WHERE id IN (SELECT id FROM access_key WHERE expires_us > 0 AND expires_us <= $1"
-        " ORDER BY expires_us LIMIT $2)", NULL};
+    static const struct query query = {"DELETE FROM access_key WHERE id IN (SELECT id FROM "
+                                       "access_key WHERE expires_us > 0 AND expires_us <= $1"
+                                       " ORDER BY expires_us LIMIT $2)",
+                                       NULL};
 
     return rows_change(tx, &query, ARGS(V_I64(now), V_I64(limit)), NULL);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writer: takes all that is queued, runs it in one transaction, and tells each caller after COMMIT.
+ * The writer: takes all that is queued, runs it in one transaction, and tells each caller after
+ * COMMIT.
  *
- * There is no artificial delay: while one batch is being flushed, the next one forms. A single write is flushed at once.
- * Each write stands in a savepoint of its own, which the database sees at the write's first change only: a call that
- * is refused before it changes anything costs none.
+ * There is no artificial delay: while one batch is being flushed, the next one forms. A single
+ * write is flushed at once. Each write stands in a savepoint of its own, which the database sees at
+ * the write's first change only: a call that is refused before it changes anything costs none.
  */
 #include "base/metric.h"
 #include "store/core.h"
@@ -155,7 +156,8 @@ static int run_one(struct tx *tx, struct write *write)
     return r;
 }
 
-/* Runs writes until the batch is full or lost; *ret_rest gets the first that was not run, *ret_count how many were. */
+/* Runs writes until the batch is full or lost; *ret_rest gets the first that was not run,
+ * *ret_count how many were. */
 static int run_all(struct tx *tx, struct write *list, struct write **ret_rest, size_t *ret_count)
 {
     struct write *write = list;
@@ -293,7 +295,8 @@ static struct write *take(struct store *store, size_t *ret_count)
     if (!store->queue_head)
         store->queue_tail = NULL;
     last->next = NULL;
-    metric_set(METRIC_WRITE_QUEUE, (int64_t)(atomic_fetch_sub(&store->queue_length, count) - count));
+    metric_set(METRIC_WRITE_QUEUE,
+               (int64_t)(atomic_fetch_sub(&store->queue_length, count) - count));
     *ret_count = count;
     return list;
 }
@@ -376,7 +379,8 @@ static void waiting_done(struct write *write, int result)
     pthread_mutex_lock(&w->mutex);
     w->result = result;
     w->finished = true;
-    pthread_cond_signal(&w->cond); /* under the mutex: the waiter's stack goes away when it sees `finished` */
+    pthread_cond_signal(
+        &w->cond); /* under the mutex: the waiter's stack goes away when it sees `finished` */
     pthread_mutex_unlock(&w->mutex);
 }
 
@@ -390,7 +394,8 @@ static bool is_finished(struct waiting *w)
 
 int store_write(struct store *store, int (*run)(struct tx *tx, void *arg), void *arg)
 {
-    struct waiting w = {.write = {.run = waiting_run, .done = waiting_done}, .run = run, .arg = arg};
+    struct waiting w = {
+        .write = {.run = waiting_run, .done = waiting_done}, .run = run, .arg = arg};
 
     assert(!store->started || !pthread_equal(pthread_self(), store->writer_thread));
     pthread_mutex_init(&w.mutex, NULL);
@@ -398,7 +403,8 @@ int store_write(struct store *store, int (*run)(struct tx *tx, void *arg), void 
     int r = store_submit(store, &w.write);
     if (r == 0) {
         while (!store->started && !is_finished(&w))
-            (void)store_run_once(store); /* another thread may have taken ours: then it is finished already */
+            (void)store_run_once(
+                store); /* another thread may have taken ours: then it is finished already */
         pthread_mutex_lock(&w.mutex);
         while (!w.finished)
             pthread_cond_wait(&w.cond, &w.mutex);

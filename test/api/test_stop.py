@@ -249,7 +249,7 @@ class Deadlines(EcsTest):
         self.call("StopInstance", InstanceId=i)
         self.await_status(i, "Stopped")
         self.assertGreater(time.monotonic() - start, 0.9)
-        self.assertIn("escalation", self.ecs.ctl("event", "list"))
+        self.assertIn("escalate", self.ecs.ctl("event", "list"))
 
     def test_guest_that_hangs_is_killed(self):
         i = self.running_instance()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every store has to do, whatever is beneath it. A runner (test/unit/store.c) includes this file and calls
- * conform_store with each driver.
+ * What every store has to do, whatever is beneath it. A runner (test/unit/store.c) includes this
+ * file and calls conform_store with each driver.
  */
 #include "unit/store_fixture.h"
 
@@ -110,8 +110,9 @@ static void test_instance(void **state)
 
 static int engine_lists_body(struct tx *tx, struct fixture *f)
 {
-    static const int states[] = {INSTANCE_STATE_PENDING, INSTANCE_STATE_STARTING, INSTANCE_STATE_RUNNING,
-                                 INSTANCE_STATE_STOPPING, INSTANCE_STATE_STOPPED};
+    static const int states[] = {INSTANCE_STATE_PENDING, INSTANCE_STATE_STARTING,
+                                 INSTANCE_STATE_RUNNING, INSTANCE_STATE_STOPPING,
+                                 INSTANCE_STATE_STOPPED};
     struct instance_list list;
     struct str ids[countof(states)];
     usec_t next = 0;
@@ -158,8 +159,14 @@ static void test_engine_lists(void **state)
 
 static int job_body(struct tx *tx, struct fixture *f)
 {
-    struct job job = {.id = 100, .kind = JOB_KIND_STOP, .instance_id = STR("i-1"), .account_id = ACCOUNT, .force = true,
-                      .holder = STR("n1"), .deadline_us = USEC_NEVER, .created_us = 5};
+    struct job job = {.id = 100,
+                      .kind = JOB_KIND_STOP,
+                      .instance_id = STR("i-1"),
+                      .account_id = ACCOUNT,
+                      .force = true,
+                      .holder = STR("n1"),
+                      .deadline_us = USEC_NEVER,
+                      .created_us = 5};
     struct job_list list;
     struct job *got = NULL;
     int64_t first = 0;
@@ -200,7 +207,18 @@ static int job_body(struct tx *tx, struct fixture *f)
     assert_int_equal(list.count, 1);
     assert_same(list.items[0].holder, STR("n2"));
 
-    struct job mine = list.items[0];
+    return 0;
+}
+
+static int job_list_body(struct tx *tx, struct fixture *f)
+{
+    struct job job = {.id = 100, .instance_id = STR("i-1"), .holder = STR("n1"), .epoch = 1};
+    struct job mine = job;
+    struct job_list list;
+    struct job *got = NULL;
+
+    (void)f;
+    ok(store_job_insert(tx, &job));
     mine.state = JOB_STATE_DONE;
     mine.finished_us = 500;
     ok(store_job_save(tx, &mine));
@@ -228,6 +246,7 @@ static void test_job(void **state)
 {
     (void)state;
     in_write(job_body);
+    in_write(job_list_body);
 }
 
 /* ── accounts, keys, hosts ── */
@@ -235,9 +254,14 @@ static void test_job(void **state)
 static int tenant_body(struct tx *tx, struct fixture *f)
 {
     struct account account = {.id = ACCOUNT, .name = STR("first"), .created_us = 1};
-    struct access_key key = {.id = STR("K1"), .secret = STR("s"), .account_id = ACCOUNT, .enabled = true};
-    struct access_key sts = {.id = STR("STS.1"), .secret = STR("s"), .account_id = ACCOUNT, .enabled = true,
-                             .token = STR("t"), .expires_us = 100};
+    struct access_key key = {
+        .id = STR("K1"), .secret = STR("s"), .account_id = ACCOUNT, .enabled = true};
+    struct access_key sts = {.id = STR("STS.1"),
+                             .secret = STR("s"),
+                             .account_id = ACCOUNT,
+                             .enabled = true,
+                             .token = STR("t"),
+                             .expires_us = 100};
     struct account *accounts = NULL;
     struct access_key *keys = NULL;
     size_t count = 0;
@@ -280,7 +304,11 @@ static void test_tenant(void **state)
 
 static int host_body(struct tx *tx, struct fixture *f)
 {
-    struct host host = {.id = STR("host-1"), .url = STR("sim:"), .region_id = REGION, .vcpus = 8, .memory_mib = 100};
+    struct host host = {.id = STR("host-1"),
+                        .url = STR("sim:"),
+                        .region_id = REGION,
+                        .vcpus = 8,
+                        .memory_mib = 100};
     struct host *got = NULL;
     size_t count = 0;
 
@@ -318,7 +346,11 @@ static void test_host(void **state)
 
 static int disk_body(struct tx *tx, struct fixture *f)
 {
-    struct disk_filter filter = {.account_id = ACCOUNT, .region_id = REGION, .type = -1, .category = -1, .status = -1,
+    struct disk_filter filter = {.account_id = ACCOUNT,
+                                 .region_id = REGION,
+                                 .type = -1,
+                                 .category = -1,
+                                 .status = -1,
                                  .delete_with_instance = -1};
     struct page page = {.limit = 2, .count = true};
     struct disk_list list;
@@ -328,9 +360,13 @@ static int disk_body(struct tx *tx, struct fixture *f)
     struct str ids[5];
 
     for (size_t i = 0; i < 5; i++) {
-        struct disk disk = {.id = env_id(f->env, &f->arena, "d-"), .account_id = ACCOUNT, .region_id = REGION,
-                            .instance_id = i < 2 ? STR("i-1") : STR_NONE, .type = i == 0 ? DISK_TYPE_SYSTEM : DISK_TYPE_DATA,
-                            .status = i < 2 ? DISK_STATUS_IN_USE : DISK_STATUS_AVAILABLE, .size_gib = 20 + (int64_t)i};
+        struct disk disk = {.id = env_id(f->env, &f->arena, "d-"),
+                            .account_id = ACCOUNT,
+                            .region_id = REGION,
+                            .instance_id = i < 2 ? STR("i-1") : STR_NONE,
+                            .type = i == 0 ? DISK_TYPE_SYSTEM : DISK_TYPE_DATA,
+                            .status = i < 2 ? DISK_STATUS_IN_USE : DISK_STATUS_AVAILABLE,
+                            .size_gib = 20 + (int64_t)i};
 
         ids[i] = disk.id;
         ok(store_disk_insert(tx, &disk));
@@ -386,10 +422,20 @@ static void test_disk(void **state)
 
 static int network_body(struct tx *tx, struct fixture *f)
 {
-    struct vpc vpc = {.id = STR("vpc-1"), .account_id = ACCOUNT, .region_id = REGION, .is_default = true};
-    struct vswitch a = {.id = STR("vsw-1"), .account_id = ACCOUNT, .vpc_id = vpc.id, .zone_id = STR("b"), .is_default = true};
-    struct vswitch b = {.id = STR("vsw-2"), .account_id = ACCOUNT, .vpc_id = vpc.id, .zone_id = STR("a"), .is_default = true};
-    struct security_group group = {.id = STR("sg-1"), .account_id = ACCOUNT, .region_id = REGION, .is_default = true};
+    struct vpc vpc = {
+        .id = STR("vpc-1"), .account_id = ACCOUNT, .region_id = REGION, .is_default = true};
+    struct vswitch a = {.id = STR("vsw-1"),
+                        .account_id = ACCOUNT,
+                        .vpc_id = vpc.id,
+                        .zone_id = STR("b"),
+                        .is_default = true};
+    struct vswitch b = {.id = STR("vsw-2"),
+                        .account_id = ACCOUNT,
+                        .vpc_id = vpc.id,
+                        .zone_id = STR("a"),
+                        .is_default = true};
+    struct security_group group = {
+        .id = STR("sg-1"), .account_id = ACCOUNT, .region_id = REGION, .is_default = true};
     struct vpc *got_vpc = NULL;
     struct vswitch *got = NULL;
     struct security_group *got_group = NULL;
@@ -426,7 +472,8 @@ static int network_body(struct tx *tx, struct fixture *f)
     ok(store_group_of_instance(tx, STR("i-1"), &groups));
     assert_int_equal(groups.count, 0);
     ok(store_address_take(tx, STR("public"), STR("198.18.0.1"), STR("i-1")));
-    assert_int_equal(store_address_take(tx, STR("public"), STR("198.18.0.1"), STR("i-2")), -E_EXISTS);
+    assert_int_equal(store_address_take(tx, STR("public"), STR("198.18.0.1"), STR("i-2")),
+                     -E_EXISTS);
     ok(store_address_take(tx, STR("vsw-1"), STR("198.18.0.1"), STR("i-2")));
     ok(store_address_free(tx, STR("public"), STR("198.18.0.1")));
     ok(store_address_take(tx, STR("public"), STR("198.18.0.1"), STR("i-2")));
@@ -476,7 +523,8 @@ static int tag_body(struct tx *tx, struct fixture *f)
     assert_same(got[0].value, STR("prod2"));
     ok(store_tag_put(tx, &tags[0]));
 
-    ok(store_tag_find(tx, STR("A"), STR("instance"), NULL, NULL, 0, STR_NONE, 2, &got, &count, &next));
+    ok(store_tag_find(tx, STR("A"), STR("instance"), NULL, NULL, 0, STR_NONE, 2, &got, &count,
+                      &next));
     assert_int_equal(count, 2);
     assert_same(got[0].resource_id, STR("i-1"));
     assert_non_null(next.ptr);
@@ -484,12 +532,15 @@ static int tag_body(struct tx *tx, struct fixture *f)
     assert_int_equal(count, 1);
     assert_same(got[0].resource_id, STR("i-2"));
     assert_null(next.ptr);
-    ok(store_tag_find(tx, STR("A"), STR("instance"), NULL, &env_prod, 1, STR_NONE, 9, &got, &count, &next));
+    ok(store_tag_find(tx, STR("A"), STR("instance"), NULL, &env_prod, 1, STR_NONE, 9, &got, &count,
+                      &next));
     assert_int_equal(count, 2); /* both tags of i-1 */
-    ok(store_tag_find(tx, STR("A"), STR("instance"), NULL, &env_any, 1, STR_NONE, 9, &got, &count, &next));
+    ok(store_tag_find(tx, STR("A"), STR("instance"), NULL, &env_any, 1, STR_NONE, 9, &got, &count,
+                      &next));
     assert_int_equal(count, 3);
     struct str_list ids = {(struct str[]){STR("i-3"), STR("i-2"), STR("i-9")}, 3};
-    ok(store_tag_find(tx, STR("A"), STR("instance"), &ids, NULL, 0, STR_NONE, 9, &got, &count, &next));
+    ok(store_tag_find(tx, STR("A"), STR("instance"), &ids, NULL, 0, STR_NONE, 9, &got, &count,
+                      &next));
     assert_int_equal(count, 1); /* i-3 is another account's */
     ok(store_tag_delete(tx, STR("i-1"), STR("env")));
     ok(store_tag_of_resource(tx, STR("i-1"), &got, &count));
@@ -548,8 +599,10 @@ static int event_body(struct tx *tx, struct fixture *f)
     size_t count = 0;
 
     for (int i = 0; i < 4; i++) {
-        struct event event = {.time_us = tx_now(tx), .kind = EVENT_KIND_STATE,
-                              .instance_id = i % 2 ? STR("i-1") : STR("i-2"), .to_state = STR("Stopped")};
+        struct event event = {.time_us = tx_now(tx),
+                              .kind = EVENT_KIND_STATE,
+                              .instance_id = i % 2 ? STR("i-1") : STR("i-2"),
+                              .to_state = STR("Stopped")};
 
         ok(store_event_add(tx, &event));
     }
@@ -569,9 +622,13 @@ static int event_body(struct tx *tx, struct fixture *f)
     struct page page = {.limit = 1, .count = true};
     struct system_event_list list;
     for (int i = 0; i < 3; i++) {
-        struct system_event event = {.id = env_id(f->env, &f->arena, "e-"), .account_id = ACCOUNT, .region_id = REGION,
-                                     .instance_id = i ? STR("i-1") : STR("i-2"), .cycle_status = STR("Executed"),
-                                     .type = i == 2 ? STR("SystemFailure.Stop") : STR("InstanceFailure.Reboot"),
+        struct system_event event = {.id = env_id(f->env, &f->arena, "e-"),
+                                     .account_id = ACCOUNT,
+                                     .region_id = REGION,
+                                     .instance_id = i ? STR("i-1") : STR("i-2"),
+                                     .cycle_status = STR("Executed"),
+                                     .type = i == 2 ? STR("SystemFailure.Stop")
+                                                    : STR("InstanceFailure.Reboot"),
                                      .published_us = 100 * (i + 1)};
 
         ok(store_system_event_add(tx, &event));
@@ -600,8 +657,12 @@ static void test_event(void **state)
 
 static int token_body(struct tx *tx, struct fixture *f)
 {
-    struct client_token token = {.account_id = ACCOUNT, .action = STR("RunInstances"), .token = STR("t1"),
-                                 .digest = STR("d1"), .reply = STR("i-1,i-2"), .expires_us = tx_now(tx) + 1000};
+    struct client_token token = {.account_id = ACCOUNT,
+                                 .action = STR("RunInstances"),
+                                 .token = STR("t1"),
+                                 .digest = STR("d1"),
+                                 .reply = STR("i-1,i-2"),
+                                 .expires_us = tx_now(tx) + 1000};
     struct client_token *got = NULL;
 
     (void)f;
@@ -667,7 +728,8 @@ static void test_nonce(void **state)
     assert_int_equal(put(&f, "a", now, now + 10 * USEC_PER_SEC), 0);
     assert_int_equal(put(&f, "b", now, now + 99 * USEC_PER_SEC), 0);
     assert_int_equal(put(&f, "a", now, now + 10 * USEC_PER_SEC), -E_EXISTS);
-    assert_int_equal(put(&f, "a", now + 5, now + 15 * USEC_PER_SEC), -E_EXISTS); /* under another stamp, too */
+    assert_int_equal(put(&f, "a", now + 5, now + 15 * USEC_PER_SEC),
+                     -E_EXISTS); /* under another stamp, too */
     f.store = store_close(f.store);
     fixture_open_with(&f, conform_driver); /* remembered over a restart */
     assert_int_equal(put(&f, "a", now, now + 10 * USEC_PER_SEC), -E_EXISTS);
@@ -701,7 +763,8 @@ static void test_open(void **state)
     assert_int_equal(store_open_with(conform_driver, f.path, &settings, &why, &second), -E_BUSY);
     assert_true(str_contains(why.message, arena_printf(&f.arena, "%ld", (long)getpid())));
     assert_int_equal(store_open("mysql:x", &settings, &why, &second), -E_INVALID);
-    assert_int_equal(store_open("sqlite:/nonexistent-folder/x.db", &settings, &why, &second), -E_IO);
+    assert_int_equal(store_open("sqlite:/nonexistent-folder/x.db", &settings, &why, &second),
+                     -E_IO);
     assert_true(str_contains(why.message, STR("/nonexistent-folder")));
     f.store = store_close(f.store);
     fixture_open_with(&f, conform_driver); /* the same schema again */
@@ -714,10 +777,12 @@ static void test_open(void **state)
 static int conform_store(const char *name, const struct db_driver *driver)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),    cmocka_unit_test(test_instance), cmocka_unit_test(test_engine_lists),
-        cmocka_unit_test(test_job),     cmocka_unit_test(test_tenant),   cmocka_unit_test(test_host),
-        cmocka_unit_test(test_disk),    cmocka_unit_test(test_network),  cmocka_unit_test(test_tag),
-        cmocka_unit_test(test_segment), cmocka_unit_test(test_event),    cmocka_unit_test(test_token),
+        cmocka_unit_test(test_open),         cmocka_unit_test(test_instance),
+        cmocka_unit_test(test_engine_lists), cmocka_unit_test(test_job),
+        cmocka_unit_test(test_tenant),       cmocka_unit_test(test_host),
+        cmocka_unit_test(test_disk),         cmocka_unit_test(test_network),
+        cmocka_unit_test(test_tag),          cmocka_unit_test(test_segment),
+        cmocka_unit_test(test_event),        cmocka_unit_test(test_token),
         cmocka_unit_test(test_nonce),
     };
 

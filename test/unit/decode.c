@@ -246,6 +246,8 @@ static void json_arrays(void **state)
     assert_int_equal(w->json_ids.count, 2);
     assert_str(w->json_ids.items[1], "i-2");
     assert_int_equal(decoded("InstanceId=i&JsonIds=[]")->json_ids.count, 0);
+    assert_non_null(decoded("InstanceId=i&JsonIds=[]")->json_ids.items); /* given, and matches nothing */
+    assert_null(decoded("InstanceId=i")->json_ids.items);
     assert_int_equal(decoded("InstanceId=i&JsonIds.1=a")->json_ids.count, 1);
     assert_str(decoded("InstanceId=i&JsonIds=[12]")->json_ids.items[0], "12");
     refused("InstanceId=i&JsonIds=i-1", E_INVALID_PARAMETER, "\"JsonIds\"");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer: batches, savepoints, what comes after COMMIT; and how many stops a second it makes durable. */
+/* The writer: batches, savepoints, what comes after COMMIT; and how many stops a second it makes
+ * durable. */
 #include "unit/store_fixture.h"
 
 #include <time.h>
@@ -11,12 +12,12 @@ struct set {
     struct write write;
     const char *name;
     int64_t value;
-    int fail_after;   /* 0, or the code to fail with after the row was written */
+    int fail_after; /* 0, or the code to fail with after the row was written */
     bool hook;
     int runs;
-    int told;         /* how often */
+    int told; /* how often */
     int result;
-    int order;        /* of being told */
+    int order; /* of being told */
 };
 static int told_count;
 static int hooks_run;
@@ -52,8 +53,11 @@ static void set_done(struct write *write, int result)
 
 static struct set set_of(const char *name, int64_t value, int fail_after)
 {
-    return (struct set){.write = {.run = set_run, .done = set_done}, .name = name, .value = value,
-                        .fail_after = fail_after, .hook = true};
+    return (struct set){.write = {.run = set_run, .done = set_done},
+                        .name = name,
+                        .value = value,
+                        .fail_after = fail_after,
+                        .hook = true};
 }
 
 static int64_t number_of(struct fixture *f, const char *name)
@@ -113,7 +117,8 @@ static void test_failed_commit(void **state)
         assert_int_equal(store_submit(f.store, &again.write), 0);
         fault_set(0, 0, false);
         assert_int_equal(store_run_once(f.store), 1);
-        int64_t commit = fault_get().calls; /* the last call of a batch that has all its statements prepared */
+        int64_t commit =
+            fault_get().calls; /* the last call of a batch that has all its statements prepared */
         again.value = 6;
         assert_int_equal(store_submit(f.store, &again.write), 0);
         fault_set(0, 0, false);
@@ -241,7 +246,7 @@ static void *count_many(void *arg)
     struct fixture *f = arg;
 
     for (int i = 0; i < THREAD_WRITES; i++)
-        if (store_write(f->store, count_up, (void *)(uintptr_t)"together") != 0)
+        if (store_write(f->store, count_up, (void *)(uintptr_t) "together") != 0)
             return arg;
     return NULL;
 }
@@ -279,13 +284,13 @@ static void test_snapshot(void **state)
     (void)state;
     fixture_init(&f);
     fixture_open(&f);
-    assert_int_equal(store_write(f.store, count_up, (void *)(uintptr_t)"n"), 0);
+    assert_int_equal(store_write(f.store, count_up, (void *)(uintptr_t) "n"), 0);
     struct tx *tx = store_read_begin(f.store);
     assert_false(tx_is_write(tx));
-    assert_int_equal(store_write(f.store, count_up, (void *)(uintptr_t)"n"), 0);
+    assert_int_equal(store_write(f.store, count_up, (void *)(uintptr_t) "n"), 0);
     assert_int_equal(store_number_get(tx, STR("n"), &value), 0);
     int64_t first = value;
-    assert_int_equal(store_write(f.store, count_up, (void *)(uintptr_t)"n"), 0);
+    assert_int_equal(store_write(f.store, count_up, (void *)(uintptr_t) "n"), 0);
     assert_int_equal(store_number_get(tx, STR("n"), &value), 0);
     assert_int_equal(value, first);
     store_read_end(tx);
@@ -313,8 +318,9 @@ static int stop_accept(struct tx *tx, struct write *write)
     bool busy = true;
 
     (void)snprintf(nonce, sizeof(nonce), "nonce-%lld", (long long)stop->number);
-    int r = store_nonce_put(tx, STR("LTAI5tExampleKeyIdFor1"), str_from(nonce),
-                            tx_now(tx) / USEC_PER_SEC * USEC_PER_SEC, tx_now(tx) + 1860 * USEC_PER_SEC);
+    int r =
+        store_nonce_put(tx, STR("LTAI5tExampleKeyIdFor1"), str_from(nonce),
+                        tx_now(tx) / USEC_PER_SEC * USEC_PER_SEC, tx_now(tx) + 1860 * USEC_PER_SEC);
     if (r < 0)
         return r;
     r = store_instance_get_hot(tx, stop->id, &inst);
@@ -323,13 +329,24 @@ static int stop_accept(struct tx *tx, struct write *write)
     if (r < 0)
         return r;
     assert_false(busy);
-    struct job job = {.id = env_sequence(stop->env), .kind = JOB_KIND_STOP, .instance_id = inst->id,
-                      .account_id = inst->account_id, .incarnation = inst->incarnation, .holder = STR("node-1"),
-                      .epoch = 1, .request_id = STR("0C7C4F4E-1C7E-4B8E-9E8C-0D1F2A3B4C5D"), .created_us = tx_now(tx),
+    struct job job = {.id = env_sequence(stop->env),
+                      .kind = JOB_KIND_STOP,
+                      .instance_id = inst->id,
+                      .account_id = inst->account_id,
+                      .incarnation = inst->incarnation,
+                      .holder = STR("node-1"),
+                      .epoch = 1,
+                      .request_id = STR("0C7C4F4E-1C7E-4B8E-9E8C-0D1F2A3B4C5D"),
+                      .created_us = tx_now(tx),
                       .deadline_us = tx_now(tx) + 300 * USEC_PER_SEC};
-    struct event event = {.time_us = tx_now(tx), .account_id = inst->account_id, .instance_id = inst->id,
-                          .from_state = STR("Running"), .to_state = STR("Stopping"), .reason = STR("api"),
-                          .request_id = job.request_id, .actor = STR("LTAI5tExampleKeyIdFor1")};
+    struct event event = {.time_us = tx_now(tx),
+                          .account_id = inst->account_id,
+                          .instance_id = inst->id,
+                          .from_state = STR("Running"),
+                          .to_state = STR("Stopping"),
+                          .reason = STR("api"),
+                          .request_id = job.request_id,
+                          .actor = STR("LTAI5tExampleKeyIdFor1")};
 
     inst->state = INSTANCE_STATE_STOPPING;
     inst->job_id = job.id;
@@ -345,10 +362,18 @@ static int stop_finish(struct tx *tx, struct write *write)
 {
     struct stop *stop = container_of(write, struct stop, write);
     struct instance *inst = NULL;
-    struct job job = {.id = stop->number, .state = JOB_STATE_DONE, .step = 6, .holder = STR("node-1"), .epoch = 1,
+    struct job job = {.id = stop->number,
+                      .state = JOB_STATE_DONE,
+                      .step = 6,
+                      .holder = STR("node-1"),
+                      .epoch = 1,
                       .finished_us = tx_now(tx)};
-    struct event event = {.time_us = tx_now(tx), .account_id = ACCOUNT, .instance_id = stop->id,
-                          .from_state = STR("Stopping"), .to_state = STR("Stopped"), .reason = STR("api"),
+    struct event event = {.time_us = tx_now(tx),
+                          .account_id = ACCOUNT,
+                          .instance_id = stop->id,
+                          .from_state = STR("Stopping"),
+                          .to_state = STR("Stopped"),
+                          .reason = STR("api"),
                           .actor = STR("engine")};
     int r = store_instance_get_hot(tx, stop->id, &inst);
 
@@ -370,8 +395,9 @@ struct bench {
     struct store *store;
     struct stop *stops;
     size_t next;
-    size_t finished;
+    size_t finished; /* these three are the writer thread's, until `over` */
     size_t failed;
+    bool over; /* under the mutex */
     pthread_mutex_t mutex;
     pthread_cond_t cond;
 };
@@ -379,7 +405,8 @@ static struct bench bench;
 
 static void finish_told(struct write *write, int result);
 
-static void submit(struct stop *stop, int (*run)(struct tx *, struct write *), void (*done)(struct write *, int))
+static void submit(struct stop *stop, int (*run)(struct tx *, struct write *),
+                   void (*done)(struct write *, int))
 {
     stop->write.run = run;
     stop->write.done = done;
@@ -401,6 +428,7 @@ static void finish_told(struct write *write, int result)
     if (++bench.finished < BENCH_INSTANCES)
         return;
     pthread_mutex_lock(&bench.mutex);
+    bench.over = true;
     pthread_cond_signal(&bench.cond);
     pthread_mutex_unlock(&bench.mutex);
 }
@@ -437,7 +465,8 @@ static double real_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* BENCH_BATCH calls and as many finishing jobs under way at any time, as with as many connections. */
+/* BENCH_BATCH calls and as many finishing jobs under way at any time, as with as many connections.
+ */
 static double run_stops(struct fixture *f, struct stop *stops)
 {
     bench = (struct bench){.store = f->store, .stops = stops, .next = 2 * BENCH_BATCH};
@@ -448,7 +477,7 @@ static double run_stops(struct fixture *f, struct stop *stops)
         submit(&stops[i], stop_accept, accept_told);
     assert_int_equal(store_start(f->store), 0);
     pthread_mutex_lock(&bench.mutex);
-    while (bench.finished < BENCH_INSTANCES)
+    while (!bench.over)
         pthread_cond_wait(&bench.cond, &bench.mutex);
     pthread_mutex_unlock(&bench.mutex);
     double took = real_s() - start;
@@ -509,7 +538,9 @@ static void test_speed(void **state)
     shuffle(stops);
     for (size_t i = 0; i < BENCH_INSTANCES; i++)
         stops[i].number = (int64_t)i;
-    print_message("  %.0f whole stops a second (accepted, then finished: two durable writes each)\n", run_stops(&f, stops));
+    print_message(
+        "  %.0f whole stops a second (accepted, then finished: two durable writes each)\n",
+        run_stops(&f, stops));
     check_all_stopped(&f, stops);
     test_free(stops);
     fixture_done(&f);
@@ -518,12 +549,9 @@ static void test_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_failed_commit),
-        cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_queue_is_bounded),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_batch),   cmocka_unit_test(test_failed_commit),
+        cmocka_unit_test(test_nested),  cmocka_unit_test(test_queue_is_bounded),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_speed),
     };
 

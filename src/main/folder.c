@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "folder.h"
+#include "main/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,12 +44,12 @@ static bool write_all(int fd, struct str text)
     return true;
 }
 
-int folder_write(const char *dir, const char *name, struct str text, mode_t mode, struct fail *fail)
+int folder_write(const char *dir, const char *name, struct str text, mode_t mode, bool durable, struct fail *fail)
 {
     const char *path = folder_path(fail->arena, dir, name);
     const char *next = arena_printf(fail->arena, "%s.new", path).ptr;
     int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    bool ok = fd >= 0 && fchmod(fd, mode) == 0 && write_all(fd, text) && fsync(fd) == 0;
+    bool ok = fd >= 0 && fchmod(fd, mode) == 0 && write_all(fd, text) && (!durable || fsync(fd) == 0);
     int error = errno;
 
     if (fd >= 0)

@@ -13,9 +13,9 @@
 #include "actions/tenant.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "build.h"
-#include "command_line.h"
-#include "folder.h"
+#include "main/build.h"
+#include "main/command_line.h"
+#include "main/folder.h"
 #include "http/http.h"
 #include "hypervisor/sim.h"
 
@@ -131,7 +131,7 @@ static int write_credentials(struct daemon *daemon, struct fail *fail)
             continue;
         text = arena_printf(fail->arena, "access_key_id = %.*s\naccess_key_secret = %.*s\n", STR_ARG(keys[i].id),
                             STR_ARG(keys[i].secret));
-        r = folder_write(daemon->line.data, "credentials", text, 0600, fail);
+        r = folder_write(daemon->line.data, "credentials", text, 0600, true, fail);
         break;
     }
     store_read_end(tx);
@@ -266,10 +266,10 @@ static int announce(struct daemon *daemon, struct fail *fail)
     struct str text = arena_printf(&daemon->arena, "http://%.*s\n", STR_ARG(address));
     int r;
 
-    r = folder_write(daemon->line.data, "endpoint", text, 0644, fail);
+    r = folder_write(daemon->line.data, "endpoint", text, 0644, false, fail);
     if (r == 0 && tls.ptr) {
         text = arena_printf(&daemon->arena, "https://%.*s\n", STR_ARG(client_address(&daemon->arena, tls)));
-        r = folder_write(daemon->line.data, "endpoint-tls", text, 0644, fail);
+        r = folder_write(daemon->line.data, "endpoint-tls", text, 0644, false, fail);
     }
     if (r < 0)
         return r;

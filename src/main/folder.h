@@ -10,5 +10,5 @@
 int folder_make(const char *dir, struct fail *fail) must_check;
 /* DIR/name on the arena. */
 const char *folder_path(struct arena *arena, const char *dir, const char *name);
-/* Replaces DIR/name in one step that survives a power failure. -E_IO. */
-int folder_write(const char *dir, const char *name, struct str text, mode_t mode, struct fail *fail) must_check;
+/* Replaces DIR/name in one step; `durable`: it survives a power failure as well. -E_IO. */
+int folder_write(const char *dir, const char *name, struct str text, mode_t mode, bool durable, struct fail *fail) must_check;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "command_line.h"
+#include "base/datadir.h"
+#include "main/command_line.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "build.h"
+#include "main/build.h"
 
 #define HELP_BYTES_MAX ((size_t)1 << 20)
 
@@ -173,20 +174,6 @@ static int apply_options(struct reading *reading, struct fail *fail)
     return r;
 }
 
-static const char *default_folder(struct arena *arena)
-{
-    const char *home = getenv("HOME");
-    const char *named = getenv("ECSD_DATA");
-    struct str path;
-
-    if (named && named[0] != '\0')
-        return named;
-    if (geteuid() == 0 || !home)
-        return "/var/lib/ecsd";
-    path = arena_printf(arena, "%s/.local/share/ecsd", home);
-    return path.ptr;
-}
-
 enum command_result command_line_read(int argc, char **argv, struct arena *arena, struct command_line *ret)
 {
     struct reading reading = {.line = ret, .arena = arena};
@@ -201,7 +188,7 @@ enum command_result command_line_read(int argc, char **argv, struct arena *arena
             return result;
     }
     if (!ret->data)
-        ret->data = default_folder(arena);
+        ret->data = datadir_default(arena);
     fail_init(&fail, arena);
     if (apply_options(&reading, &fail) < 0) {
         (void)fprintf(stderr, "ecsd: %.*s\n", STR_ARG(fail.message));

@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "build.h"
+#include "main/build.h"
 
 const char build_version[] = ECSD_VERSION;

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQLite writes each page of the write-ahead log with two system calls: a batch of 64 stops makes
+ * about 500. This layer gathers what is written in a row and hands it on in pieces of
+ * LOG_PIECE_BYTES.
+ *
+ * Why that is safe: SQLite tells other connections of frames only after the commit's sync (all our
+ * connections are synchronous=FULL), and whatever is not a write in a row (sync, read, truncate,
+ * size, close) hands on the rest first. When handing on fails, the piece is dropped and the sync
+ * fails: SQLite then takes the whole transaction back.
+ */
+#include "store/sqlite_log.h"
+
+#include <sqlite3.h>
+
+#include "base/mem.h"
+
+#define LOG_PIECE_BYTES (120 * 1024) /* SQLite's own file layer takes less than 128 KiB at a time  \
+                                      */
+
+struct log_file {
+    sqlite3_file head; /* what SQLite sees */
+    char *piece;       /* NULL until the first write: readers never have one */
+    int len;
+    sqlite3_int64 offset; /* in the file, of the piece */
+};
+
+static sqlite3_vfs *inner_vfs;
+
+static struct log_file *log_of(sqlite3_file *file)
+{
+    return (struct log_file *)(void *)file;
+}
+
+/* The real file stands behind ours in the memory that SQLite gave. */
+static sqlite3_file *inner_of(sqlite3_file *file)
+{
+    return (sqlite3_file *)(void *)(log_of(file) + 1);
+}
+
+static int hand_on(sqlite3_file *file)
+{
+    struct log_file *log = log_of(file);
+    int len = log->len;
+
+    if (len == 0)
+        return SQLITE_OK;
+    log->len = 0;
+    return inner_of(file)->pMethods->xWrite(inner_of(file), log->piece, len, log->offset);
+}
+
+static int log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 offset)
+{
+    struct log_file *log = log_of(file);
+
+    if (len > LOG_PIECE_BYTES || log->len > LOG_PIECE_BYTES - len ||
+        offset != log->offset + log->len) {
+        int rc = hand_on(file);
+        if (rc != SQLITE_OK)
+            return rc;
+        log->offset = offset;
+    }
+    if (len > LOG_PIECE_BYTES)
+        return inner_of(file)->pMethods->xWrite(inner_of(file), bytes, len, offset);
+    if (!log->piece)
+        log->piece = xcalloc(1, LOG_PIECE_BYTES);
+    memcpy(log->piece + log->len, bytes, (size_t)len);
+    log->len += len;
+    return SQLITE_OK;
+}
+
+static int log_close(sqlite3_file *file)
+{
+    int rc = hand_on(file);
+    int closed = inner_of(file)->pMethods->xClose(inner_of(file));
+
+    log_of(file)->piece = xfree(log_of(file)->piece);
+    return rc != SQLITE_OK ? rc : closed;
+}
+
+#define AFTER_THE_REST(file, call)                                                                 \
+    int rc = hand_on(file);                                                                        \
+    sqlite3_file *inner = inner_of(file);                                                          \
+    return rc != SQLITE_OK ? rc : inner->pMethods->call
+
+static int log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 offset)
+{
+    AFTER_THE_REST(file, xRead(inner, bytes, len, offset));
+}
+
+static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    AFTER_THE_REST(file, xTruncate(inner, size));
+}
+
+static int log_sync(sqlite3_file *file, int flags)
+{
+    AFTER_THE_REST(file, xSync(inner, flags));
+}
+
+static int log_size(sqlite3_file *file, sqlite3_int64 *ret)
+{
+    AFTER_THE_REST(file, xFileSize(inner, ret));
+}
+
+static int log_control(sqlite3_file *file, int op, void *arg)
+{
+    AFTER_THE_REST(file, xFileControl(inner, op, arg));
+}
+
+static int log_lock(sqlite3_file *file, int level)
+{
+    AFTER_THE_REST(file, xLock(inner, level));
+}
+
+static int log_unlock(sqlite3_file *file, int level)
+{
+    AFTER_THE_REST(file, xUnlock(inner, level));
+}
+
+static int log_check_lock(sqlite3_file *file, int *ret)
+{
+    AFTER_THE_REST(file, xCheckReservedLock(inner, ret));
+}
+
+static int log_sector_size(sqlite3_file *file)
+{
+    return inner_of(file)->pMethods->xSectorSize(inner_of(file));
+}
+
+static int log_characteristics(sqlite3_file *file)
+{
+    return inner_of(file)->pMethods->xDeviceCharacteristics(inner_of(file));
+}
+
+static const sqlite3_io_methods log_methods = {
+    .iVersion = 1, /* a log has no shared memory of its own and is never mapped */
+    .xClose = log_close,
+    .xRead = log_read,
+    .xWrite = log_write,
+    .xTruncate = log_truncate,
+    .xSync = log_sync,
+    .xFileSize = log_size,
+    .xLock = log_lock,
+    .xUnlock = log_unlock,
+    .xCheckReservedLock = log_check_lock,
+    .xFileControl = log_control,
+    .xSectorSize = log_sector_size,
+    .xDeviceCharacteristics = log_characteristics,
+};
+
+/* Only the log gets the layer; the database's own file is the real one. */
+static int log_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                    int *ret_flags)
+{
+    (void)vfs;
+    if (!(flags & SQLITE_OPEN_WAL))
+        return inner_vfs->xOpen(inner_vfs, name, file, flags, ret_flags);
+    *log_of(file) = (struct log_file){0};
+    int rc = inner_vfs->xOpen(inner_vfs, name, inner_of(file), flags, ret_flags);
+    if (inner_of(file)->pMethods)
+        file->pMethods = &log_methods;
+    return rc;
+}
+
+void sqlite_log_register(void)
+{
+    static sqlite3_vfs vfs;
+
+    inner_vfs = sqlite3_vfs_find(NULL);
+    if (!inner_vfs)
+        return; /* sqlite3_open reports it */
+    vfs = *inner_vfs;
+    vfs.pNext = NULL;
+    vfs.zName = SQLITE_LOG_VFS;
+    vfs.szOsFile = (int)sizeof(struct log_file) + inner_vfs->szOsFile;
+    vfs.xOpen = log_open;
+    (void)sqlite3_vfs_register(&vfs, 0); /* cannot fail once the library is initialised */
+}

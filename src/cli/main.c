@@ -20,7 +20,7 @@ static enum session_status run(struct session *session)
     case COMMAND_WAIT:
         return run_wait(session);
     default:
-        assert(!"a kind of command that main does not know");
+        assert(false); /* every kind of the table stands above */
         return STATUS_USAGE;
     }
 }

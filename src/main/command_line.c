@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/datadir.h"
 #include "main/command_line.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/datadir.h"
 #include "main/build.h"
 
 #define HELP_BYTES_MAX ((size_t)1 << 20)

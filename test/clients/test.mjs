@@ -56,7 +56,7 @@ async function until(id, wanted) {
 
 async function launch() {
   const reply = await current.runInstances(new ecs.RunInstancesRequest({ regionId: region, imageId: image, instanceType: 'ecs.g6.large',
-    instanceName: "a b+c*d~e!f'g(h)", tag: [new ecs.RunInstancesRequestTag({ key: 'k 1', value: 'v/1' })] }));
+    instanceName: 'web-1', description: "a b+c*d~e!f'g(h)/=&% 中文😀", tag: [new ecs.RunInstancesRequestTag({ key: 'k 1', value: 'v/1' })] }));
   const id = reply.body.instanceIdSets.instanceIdSet[0];
   await until(id, 'Running');
   return id;
@@ -70,7 +70,7 @@ test('current SDK: stop', async () => {
   await assert.rejects(current.stopInstance(new ecs.StopInstanceRequest({ instanceId: id })), { code: 'IncorrectInstanceStatus' });
   const found = (await current.describeInstances(new ecs.DescribeInstancesRequest({ regionId: region, instanceIds: JSON.stringify([id]) }))).body;
   assert.equal(found.totalCount, 1);
-  assert.equal(found.instances.instance[0].instanceName, "a b+c*d~e!f'g(h)");
+  assert.equal(found.instances.instance[0].description, "a b+c*d~e!f'g(h)/=&% 中文😀");
 });
 
 test('current SDK: batch', async () => {

@@ -46,7 +46,7 @@ class CurrentSdk(EcsTest):
         return found[0].status if found else None
 
     def test_run_stop_start_delete(self):
-        i = self.run_one(instance_name="héllo *wörld*", tag=[models.RunInstancesRequestTag(key="k 1", value="v/1+2")])
+        i = self.run_one(instance_name="web-1", description="héllo *wörld* &+%", tag=[models.RunInstancesRequestTag(key="k 1", value="v/1+2")])
         until(lambda: self.status(i), "Running")
         stopped = self.client.stop_instance(models.StopInstanceRequest(instance_id=i, force_stop=False))
         self.assertEqual(stopped.status_code, 200)
@@ -59,7 +59,7 @@ class CurrentSdk(EcsTest):
             region_id=REGION, instance_ids=json.dumps([i]), tag=[models.DescribeInstancesRequestTag(key="k 1")])).body
         self.assertEqual(described.total_count, 1)
         found = described.instances.instance[0]
-        self.assertEqual((found.instance_name, found.status, found.stopped_mode), ("héllo *wörld*", "Stopped", "KeepCharging"))
+        self.assertEqual((found.description, found.status, found.stopped_mode), ("héllo *wörld* &+%", "Stopped", "KeepCharging"))
         self.assertEqual((found.cpu, found.memory, found.tags.tag[0].tag_value), (2, 8192, "v/1+2"))
         self.client.start_instance(models.StartInstanceRequest(instance_id=i))
         until(lambda: self.status(i), "Running")
@@ -146,7 +146,8 @@ class CoreSdk(EcsTest):
         self.client = AcsClient(self.ecs.key_id, "wrong", REGION)
         with self.assertRaises(ServerException) as caught:
             self.send(DescribeInstancesRequest.DescribeInstancesRequest())
-        self.assertEqual(caught.exception.error_code, "SignatureDoesNotMatch")
+        # The SDK's own word for a SignatureDoesNotMatch whose string to sign equals its own: only the secret is wrong.
+        self.assertEqual(caught.exception.error_code, "InvalidAccessKeySecret")
 
 
 class Libcloud(EcsTest):

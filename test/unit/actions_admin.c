@@ -243,7 +243,7 @@ static int bootstrap(struct tx *tx, void *arg)
     const struct tenant_order order = {.name = STR("default")};
     struct access_key *key;
     struct host *rows;
-    size_t count;
+    size_t count = 0;
     int r = tenant_bootstrap(tx, &boot->acts->world->options.values, STR("sim"), &order,
                              &boot->made, &key, &boot->acts->fail);
 

@@ -47,8 +47,7 @@ static void denies_what_nothing_allows(void **state)
         "[{\"Effect\":\"Allow\",\"Action\":\"ecs:StopInstanceX\",\"Resource\":\"*\"}]",
         "[{\"Effect\":\"Allow\",\"Resource\":\"*\"}]",
         "[{\"Effect\":\"Allow\",\"Action\":7,\"Resource\":\"*\"}]",
-        "[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":{\"Bool\":{\"acs:"
-        "MFAPresent\":\"true\"}}}]",
+        "[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":{\"Bool\":{\"acs:MFA\":\"true\"}}}]",
     };
 
     (void)state; /* needs none */

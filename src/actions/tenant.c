@@ -145,8 +145,8 @@ int tenant_key_create(struct tx *tx, struct str account_id, struct str id, struc
 int tenant_create(struct tx *tx, const struct tenant_order *order, struct account **ret_account,
                   struct access_key **ret_key, struct fail *fail)
 {
-    struct access_key *key;
-    struct account *account;
+    struct access_key *key = NULL;
+    struct account *account = NULL;
     int r = make_account(tx, order, &account, fail);
 
     if (r == 0)

@@ -13,15 +13,30 @@ static void reply_text(struct reply *reply, int status, struct str type, struct 
     reply->header_count = 2;
 }
 
-static void reply_metrics(const struct call *call, struct reply *reply)
+static void reply_metrics(struct http *http, const struct call *call, struct reply *reply)
 {
     struct buf text;
 
     buf_init(&text, METRICS_BYTES_MAX);
+    metric_set(METRIC_BUFFERED_BYTES, atomic_load(&http->buffered_bytes));
     metric_print(&text);
     reply_text(reply, text.full ? 500 : 200, STR("text/plain; version=0.0.4; charset=utf-8"),
                arena_str(call->arena, buf_str(&text)));
     buf_done(&text);
+}
+
+static void reply_ready(struct http *http, const struct call *call, struct reply *reply)
+{
+    const struct http_settings *settings = &http->settings;
+    struct str plain = STR("text/plain; charset=utf-8");
+    const char *why = settings->unready ? settings->unready(settings->unready_arg) : NULL;
+
+    if (atomic_load(&http->stopping))
+        why = "ecsd is stopping";
+    if (why)
+        reply_text(reply, 503, plain, arena_printf(call->arena, "not ready: %s\n", why));
+    else
+        reply_text(reply, 200, plain, STR("ready\n"));
 }
 
 void admin_reply(struct http *http, const struct call *call, struct reply *ret_reply)
@@ -38,11 +53,9 @@ void admin_reply(struct http *http, const struct call *call, struct reply *ret_r
     } else if (str_eq(path, STR("/healthz"))) {
         reply_text(ret_reply, 200, STR("application/json"), settings->health);
     } else if (str_eq(path, STR("/readyz"))) {
-        bool ready = !atomic_load(&http->stopping) && (!settings->ready || settings->ready(settings->ready_arg));
-
-        reply_text(ret_reply, ready ? 200 : 503, plain, ready ? STR("ready\n") : STR("not ready\n"));
+        reply_ready(http, call, ret_reply);
     } else if (str_eq(path, STR("/metrics"))) {
-        reply_metrics(call, ret_reply);
+        reply_metrics(http, call, ret_reply);
     } else {
         reply_text(ret_reply, 404, plain, STR("Here are /healthz, /readyz and /metrics.\n"));
     }

@@ -26,8 +26,9 @@ struct http_settings {
     const char *operator_path;  /* the operator's unix socket, mode 0600; NULL: none */
     const char *dir;            /* where a certificate is made when a TLS listener has none */
     struct str health;          /* JSON object that /healthz answers */
-    bool (*ready)(void *arg);   /* /readyz; NULL: always */
-    void *ready_arg;
+    /* /readyz: why no call should be sent here, one line; NULL: nothing is wrong. Absent: never anything. */
+    const char *(*unready)(void *arg);
+    void *unready_arg;
 };
 
 /* Binds and listens: from here on clients queue. Settings' texts must outlive it. -E_INVALID, -E_EXISTS (port in use), -E_IO. */

@@ -147,7 +147,7 @@ static int host_crash(struct sim *sim, struct sim_host *host)
 static int simulate_host(struct sim *sim, struct sim_host *host, struct str name, struct str value,
                          struct fail *fail)
 {
-    const struct knob *knob;
+    const struct knob *knob = NULL;
     int64_t number;
     int r = knob_find(host_knobs, countof(host_knobs), name, fail, &knob);
 
@@ -163,7 +163,7 @@ static int simulate_host(struct sim *sim, struct sim_host *host, struct str name
 static int simulate_guest(struct sim *sim, struct sim_machine *machine, struct str name,
                           struct str value, struct fail *fail)
 {
-    const struct knob *knob;
+    const struct knob *knob = NULL;
     int64_t number;
     int r = knob_find(guest_knobs, countof(guest_knobs), name, fail, &knob);
 

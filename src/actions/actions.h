@@ -22,5 +22,6 @@ struct action {
     struct str endpoint;          /* host:port that the caller used, for Location and regions */
     struct str source_ip;
     usec_t now;
+    bool (*policy_valid)(struct str document); /* is it a RAM policy? */
     struct fail *fail;
 };

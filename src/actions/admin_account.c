@@ -167,16 +167,15 @@ int admin_list_keys(struct action *act, const struct admin_list_keys_request *re
 int admin_create_key(struct action *act, const struct admin_create_key_request *req,
                      struct admin_create_key_reply *reply)
 {
-    struct str policy = str_trim(req->policy);
     struct access_key *key;
     struct account *account;
     int r = admin_account(act, req->account_id, &account);
 
     if (r < 0)
         return r;
-    if (!str_empty(policy) &&
-        (policy.len < 2 || policy.ptr[0] != '{' || policy.ptr[policy.len - 1] != '}'))
-        return fail(act->fail, E_ADMIN_POLICY, STR("it is not a JSON object"));
+    if (!str_empty(req->policy) && !act->policy_valid(req->policy))
+        return fail(act->fail, E_ADMIN_POLICY,
+                    STR("it is not a JSON object with a Statement, each with Effect and Action"));
     if (!str_empty(req->access_key_id) && !str_is_token(req->access_key_id))
         return fail(act->fail, E_INVALID_PARAMETER, STR("AccessKeyId"));
     r = tenant_key_create(act->tx, account->id, req->access_key_id, req->secret, req->policy, &key,

@@ -134,7 +134,7 @@ int admin_show_instance(struct action *act, const struct admin_show_instance_req
     if (r < 0)
         return action_failed(act, r);
     reply->job = arena_new(act->arena, struct job_view);
-    *reply->job = job_view_of(act->arena, job);
+    *reply->job = job_view_of(act, job);
     return 0;
 }
 
@@ -175,6 +175,7 @@ int admin_unlock_instance(struct action *act, const struct admin_unlock_instance
     if (!(inst->locks & bits))
         return fail(act->fail, E_ADMIN_LOCK_NOT_FOUND);
     inst->locks &= ~bits;
+    engine_release_changed(act->engine, act->tx); /* a subscription that is over gets its lock back */
     return save_locks(act, inst, "unlocked");
 }
 
@@ -199,18 +200,53 @@ int admin_set_disk(struct action *act, const struct admin_set_disk_request *req,
                                     disk_status_words[disk->status]));
 }
 
+/* A page; its token names the last segment: "i-… 1700000000000000". */
+static int latest_segments(struct action *act, const struct admin_show_usage_request *req, struct segment **ret,
+                           size_t *ret_count, struct str *ret_next)
+{
+    struct page_check check;
+    struct str place;
+    struct str id = STR_NONE;
+    struct str start = STR_NONE;
+    int64_t start_us = 0;
+    int r;
+
+    page_check_init(&check);
+    if (!str_empty(req->next_token) &&
+        (page_token_read(act->arena, &check, req->next_token, &place) < 0 || !str_split(place, ' ', &id, &start) ||
+         str_to_i64(start, &start_us) < 0))
+        return fail(act->fail, E_NEXT_TOKEN);
+    r = store_segment_latest(act->tx, id, start_us, req->limit, ret, ret_count);
+    if (r < 0)
+        return action_failed(act, r);
+    if (*ret_count == (size_t)req->limit) {
+        const struct segment *last = &(*ret)[*ret_count - 1];
+
+        *ret_next = page_token_make(act->arena, &check, arena_printf(act->arena, "%.*s %lld", STR_ARG(last->instance_id),
+                                                                     (long long)last->start_us));
+    }
+    return 0;
+}
+
 /* The segments of an instance, also of one that is gone: what was used stays to be billed. */
 int admin_show_usage(struct action *act, const struct admin_show_usage_request *req,
                      struct admin_show_usage_reply *reply)
 {
     struct segment *segments;
     size_t count;
-    int r = store_segment_list(act->tx, req->instance_id, &segments, &count);
+    int r;
 
-    if (r < 0)
-        return action_failed(act, r);
-    if (count == 0 && !str_empty(req->instance_id))
-        return fail(act->fail, E_INSTANCE_NOT_FOUND);
+    if (str_empty(req->instance_id)) {
+        r = latest_segments(act, req, &segments, &count, &reply->next_token);
+        if (r < 0)
+            return r;
+    } else {
+        r = store_segment_list(act->tx, req->instance_id, &segments, &count);
+        if (r < 0)
+            return action_failed(act, r);
+        if (count == 0)
+            return fail(act->fail, E_INSTANCE_NOT_FOUND);
+    }
     reply->segments.items = arena_array(act->arena, struct admin_show_usage_segment, count + 1);
     reply->segments.count = count;
     for (size_t i = 0; i < count; i++) {

@@ -5,8 +5,12 @@
 #include "actions/admin.h"
 #include "base/option.h"
 
-struct job_view job_view_of(struct arena *arena, const struct job *job)
+struct job_view job_view_of(struct action *act, const struct job *row)
 {
+    struct job now = *row;
+    const struct job *job = &now;
+
+    engine_job_progress(act->engine, &now);
     return (struct job_view){
         .job_id = job->id,
         .kind = job->kind,
@@ -14,7 +18,7 @@ struct job_view job_view_of(struct arena *arena, const struct job *job)
         .instance_id = job->instance_id,
         .account_id = job->account_id,
         .incarnation = job->incarnation,
-        .step = arena_printf(arena, "%lld", (long long)job->step),
+        .step = str_from(engine_step_name(job->kind, job->step)),
         .attempts = job->attempts,
         .force = job->force,
         .clear_local = job->clear_local,
@@ -53,7 +57,7 @@ int admin_list_jobs(struct action *act, const struct admin_list_jobs_request *re
     reply->jobs.items = arena_array(act->arena, struct job_view, list.count + 1);
     reply->jobs.count = list.count;
     for (size_t i = 0; i < list.count; i++)
-        reply->jobs.items[i] = job_view_of(act->arena, &list.items[i]);
+        reply->jobs.items[i] = job_view_of(act, &list.items[i]);
     /* A full page may have been the last: then the next one is empty. */
     if (list.count > 0 && list.count == (size_t)req->limit)
         reply->next_token = page_token_make(
@@ -73,7 +77,7 @@ int admin_show_job(struct action *act, const struct admin_show_job_request *req,
                     arena_printf(act->arena, "%lld", (long long)req->job_id));
     if (r < 0)
         return action_failed(act, r);
-    reply->job = job_view_of(act->arena, job);
+    reply->job = job_view_of(act, job);
     return 0;
 }
 
@@ -119,12 +123,17 @@ int admin_advance_clock(struct action *act, const struct admin_advance_clock_req
                         struct admin_advance_clock_reply *reply)
 {
     int64_t by_us;
+    int r;
 
     if (!env_is_virtual(act->env))
         return fail(act->fail, E_ADMIN_CLOCK_REAL);
     if (str_to_duration(req->duration, &by_us) < 0 || by_us < 0)
         return fail(act->fail, E_INVALID_PARAMETER, STR("Duration"));
-    env_advance(act->env, by_us);
+    r = engine_clock_advance(act->engine, by_us, act->request_id);
+    if (r == -E_INVALID)
+        return fail(act->fail, E_INVALID_PARAMETER, STR("Duration"));
+    if (r < 0)
+        return action_failed(act, r);
     reply->now_us = env_now(act->env);
     reply->now = reply->now_us;
     return 0;

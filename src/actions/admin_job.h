@@ -4,4 +4,5 @@
 
 #include "actions/common.h"
 
-struct job_view job_view_of(struct arena *arena, const struct job *job);
+/* With what the engine knows better than the row. */
+struct job_view job_view_of(struct action *act, const struct job *job);

@@ -147,6 +147,15 @@ int action_tag_filter(struct action *act, const struct tag_pair_list *pairs, str
     return 0;
 }
 
+void action_tag_check(struct page_check *check, const struct tag *tags, size_t count)
+{
+    page_check_add_i64(check, (int64_t)count);
+    for (size_t i = 0; i < count; i++) {
+        page_check_add(check, tags[i].key);
+        page_check_add(check, tags[i].value);
+    }
+}
+
 int action_tag_views(struct action *act, struct str resource_id, struct tag_view_list *ret)
 {
     struct tag *tags;

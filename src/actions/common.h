@@ -46,6 +46,8 @@ int action_tags(struct action *act, const struct tag_pair_list *pairs, struct ta
 /* Tag.N as a filter: a key alone means any value. */
 int action_tag_filter(struct action *act, const struct tag_pair_list *pairs, struct tag **ret,
                       size_t *ret_count) must_check;
+/* The tags that a query filters by, for its NextToken. */
+void action_tag_check(struct page_check *check, const struct tag *tags, size_t count);
 /* Tags as replies show them, sorted by key as the store keeps them. */
 int action_tag_views(struct action *act, struct str resource_id, struct tag_view_list *ret)
     must_check;

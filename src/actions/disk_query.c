@@ -33,7 +33,22 @@ static int check_request(struct action *act, const struct describe_disks_request
     if (!str_empty(req->multi_attach) && !str_eq_nocase(req->multi_attach, STR("Enabled")) &&
         !str_eq_nocase(req->multi_attach, STR("Disabled")))
         return fail(act->fail, E_DISK_MULTI_ATTACH);
-    return req->filter.count > 0 ? fail(act->fail, E_FILTER_KEY) : 0;
+    return 0;
+}
+
+static int take_times(struct action *act, const struct filter_pair_list *pairs,
+                      struct disk_filter *filter)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        const struct filter_pair *pair = &pairs->items[i];
+        bool from = str_eq(pair->key, STR("CreationStartTime"));
+
+        if (!from && !str_eq(pair->key, STR("CreationEndTime")))
+            return fail(act->fail, E_FILTER_KEY);
+        if (time_parse(pair->value, from ? &filter->created_from_us : &filter->created_until_us) < 0)
+            return fail(act->fail, E_FILTER_VALUE);
+    }
+    return 0;
 }
 
 static int make_filter(struct action *act, const struct describe_disks_request *req,
@@ -66,7 +81,7 @@ static int make_filter(struct action *act, const struct describe_disks_request *
         ret->type = req->portable.value ? DISK_TYPE_DATA : DISK_TYPE_SYSTEM;
     else if (req->portable.set && (ret->type == DISK_TYPE_DATA) != req->portable.value)
         ret->ids = &nothing;
-    return 0;
+    return take_times(act, &req->filter, ret);
 }
 
 static int disk_view_fill(struct action *act, const struct disk *disk, struct disk_view *view)
@@ -112,8 +127,8 @@ static struct page_check make_check(const struct disk_filter *filter)
                                filter->category,
                                filter->status,
                                filter->delete_with_instance,
-                               filter->ids ? (int64_t)filter->ids->count : -1,
-                               (int64_t)filter->tag_count};
+                               filter->created_from_us,
+                               filter->created_until_us};
     struct page_check check;
 
     page_check_init(&check);
@@ -121,6 +136,8 @@ static struct page_check make_check(const struct disk_filter *filter)
         page_check_add(&check, texts[i]);
     for (size_t i = 0; i < countof(numbers); i++)
         page_check_add_i64(&check, numbers[i]);
+    page_check_add_list(&check, filter->ids);
+    action_tag_check(&check, filter->tags, filter->tag_count);
     return check;
 }
 
@@ -159,7 +176,7 @@ int describe_disks(struct action *act, const struct describe_disks_request *req,
     reply->total_count = page.count ? list.total : 0;
     reply->page_number = ask.number;
     reply->page_size = ask.size;
-    if (by_token && list.more && list.count > 0)
+    if (list.more && list.count > 0)
         reply->next_token = page_token_make(act->arena, &check, list.items[list.count - 1].id);
     return r;
 }

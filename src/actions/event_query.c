@@ -75,6 +75,8 @@ static int make_filter(struct action *act,
         r = check_times(act, req->not_before.start, req->not_before.end);
     if (r < 0)
         return r;
+    if (req->tag.count > 0) /* rather than show events that nobody asked for */
+        return fail(act->fail, E_PARAMETER_NOT_SUPPORTED, STR("Tag"));
     if (!str_empty(req->resource_type) && !str_eq_nocase(req->resource_type, STR("instance")))
         return fail(act->fail, E_EVENT_PARAMETER);
     *ret = (struct system_event_filter){
@@ -171,6 +173,25 @@ static int make_page(struct action *act, const struct describe_instance_history_
     return 0;
 }
 
+static struct page_check make_check(const struct system_event_filter *filter,
+                                    const struct str_list *resources)
+{
+    const usec_t times[] = {filter->published_from_us, filter->published_until_us,
+                            filter->not_before_from_us, filter->not_before_until_us};
+    struct page_check check;
+
+    page_check_init(&check);
+    page_check_add(&check, filter->account_id);
+    page_check_add(&check, filter->region_id);
+    page_check_add_list(&check, filter->ids);
+    page_check_add_list(&check, filter->types);
+    page_check_add_list(&check, filter->cycle_statuses);
+    page_check_add_list(&check, resources);
+    for (size_t i = 0; i < countof(times); i++)
+        page_check_add_i64(&check, times[i]);
+    return check;
+}
+
 int describe_instance_history_events(struct action *act,
                                      const struct describe_instance_history_events_request *req,
                                      struct describe_instance_history_events_reply *reply)
@@ -187,9 +208,7 @@ int describe_instance_history_events(struct action *act,
         r = make_filter(act, req, &filter, &resources);
     if (r < 0)
         return r;
-    page_check_init(&check);
-    page_check_add(&check, act->account->id);
-    page_check_add(&check, req->region_id);
+    check = make_check(&filter, resources);
     r = make_page(act, req, &check, &page, reply);
     if (r < 0 || !str_empty(req->impact_level))
         return r; /* events here have no level */
@@ -203,7 +222,7 @@ int describe_instance_history_events(struct action *act,
     for (size_t i = 0; i < list.count; i++)
         reply->instance_system_event_set.items[i] = view_of(&list.items[i]);
     reply->total_count = list.total;
-    if (list.more && (req->max_results.set || !str_empty(req->next_token)))
+    if (list.more)
         reply->next_token = page_token_make(
             act->arena, &check,
             arena_printf(act->arena, "%lld", (long long)(page.offset + (int64_t)list.count)));

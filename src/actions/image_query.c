@@ -122,9 +122,12 @@ int describe_images(struct action *act, const struct describe_images_request *re
         page_ask_make(req->page_number, req->page_size, PAGE_DEFAULT, LIMIT_PAGE_SIZE);
     const struct catalog_region *region;
     struct image_filter filter = {0};
-    size_t matches = 0, first = (size_t)(ask.number - 1) * (size_t)ask.size;
+    struct tag *tags; /* no image has any: only their form counts */
+    size_t tag_count, matches = 0, first = (size_t)(ask.number - 1) * (size_t)ask.size;
     int r = action_region(act, req->region_id, &region);
 
+    if (r == 0)
+        r = action_tag_filter(act, &req->tag, &tags, &tag_count);
     if (r == 0)
         r = take_filters(act, &req->filter, &filter);
     if (r < 0)

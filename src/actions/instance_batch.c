@@ -25,6 +25,7 @@ struct batch_kind {
     int (*check)(struct action *act, const struct batch *batch, const struct instance *inst);
     int (*run)(struct action *act, const struct batch *batch, struct instance *inst);
     int shown;        /* enum instance_state: CurrentStatus of the item */
+    int nobody;       /* enum error_code */
     int not_found;    /* enum error_code */
     int other_region; /* enum error_code */
 };
@@ -87,14 +88,18 @@ static int run_delete(struct action *act, const struct batch *batch, struct inst
 }
 
 static const struct batch_kind batch_stop = {check_stop, run_stop, INSTANCE_STATE_STOPPING,
-                                             E_INSTANCE_NOT_FOUND, E_INSTANCE_NOT_FOUND};
+                                             E_INSTANCE_IDS_NULL, E_INSTANCE_NOT_FOUND,
+                                             E_INSTANCE_NOT_FOUND};
 static const struct batch_kind batch_start = {check_start, run_start, INSTANCE_STATE_STARTING,
-                                              E_INSTANCE_NOT_FOUND, E_INSTANCE_NOT_FOUND};
+                                              E_INSTANCE_IDS_NULL, E_INSTANCE_NOT_FOUND,
+                                              E_INSTANCE_NOT_FOUND};
 /* The page of RebootInstances shows Stopping in its items, although Describe shows Starting. */
 static const struct batch_kind batch_reboot = {check_reboot, run_reboot, INSTANCE_STATE_STOPPING,
-                                               E_INSTANCE_NOT_FOUND, E_INSTANCE_NOT_FOUND};
+                                               E_INSTANCE_IDS_NULL, E_INSTANCE_NOT_FOUND,
+                                               E_INSTANCE_NOT_FOUND};
 static const struct batch_kind batch_delete = {check_delete, run_delete, INSTANCE_STATE_STOPPED,
-                                               E_INSTANCE_IDS_NOT_FOUND, E_CROSS_REGION};
+                                               E_INSTANCE_IDS_VALUE, E_INSTANCE_IDS_NOT_FOUND,
+                                               E_CROSS_REGION};
 
 static bool listed(const struct str_list *list, struct str id)
 {
@@ -105,15 +110,16 @@ static bool listed(const struct str_list *list, struct str id)
 }
 
 /* The shape of the call: ids there, not too many, no doubles; the region known. */
-static int batch_begin(struct action *act, struct batch *batch)
+static int batch_begin(struct action *act, struct batch *batch, const struct batch_kind *kind)
 {
     const struct catalog_region *region;
     int r = action_region(act, batch->region_id, &region);
 
     if (r < 0)
         return r;
+    /* An empty list in JSON is there, but has nobody in it. */
     if (batch->ids->count == 0)
-        return fail(act->fail, E_INSTANCE_IDS_NULL);
+        return fail(act->fail, (enum error_code)kind->nobody);
     if (batch->ids->count > LIMIT_BATCH_INSTANCES)
         return fail(act->fail, E_TOO_MANY_INSTANCE_IDS);
     batch->unique.items = arena_array(act->arena, struct str, batch->ids->count);
@@ -219,7 +225,7 @@ static int batch_run(struct action *act, struct batch *batch, const struct batch
                      struct batch_item_list *ret)
 {
     struct batch_item *items;
-    int r = batch_begin(act, batch);
+    int r = batch_begin(act, batch, kind);
 
     if (r < 0)
         return r;

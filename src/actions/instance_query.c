@@ -39,6 +39,22 @@ static bool asks_for_nothing(const struct describe_instances_request *req)
            (req->device_available.set && !req->device_available.value);
 }
 
+/* The options as the row keeps them, with a star for each that is not asked for. */
+static struct str metadata_glob(struct arena *arena, const struct describe_instances_request *req)
+{
+    const struct opt_int *hops = &req->http_put_response_hop_limit;
+    const char *endpoint =
+        req->http_endpoint < 0 ? "*" : http_endpoint_text((enum http_endpoint)req->http_endpoint);
+    const char *tokens =
+        req->http_tokens < 0 ? "*" : http_tokens_text((enum http_tokens)req->http_tokens);
+
+    if (req->http_endpoint < 0 && req->http_tokens < 0 && !hops->set)
+        return STR_NONE;
+    return hops->set
+               ? arena_printf(arena, "%s,%s,%lld", endpoint, tokens, (long long)hops->value)
+               : arena_printf(arena, "%s,%s,*", endpoint, tokens);
+}
+
 static int make_filter(struct action *act, const struct describe_instances_request *req,
                        struct instance_filter *filter)
 {
@@ -60,6 +76,7 @@ static int make_filter(struct action *act, const struct describe_instances_reque
     filter->resource_group_id = req->resource_group_id;
     filter->security_group_id = req->security_group_id;
     filter->name_glob = req->instance_name;
+    filter->metadata_glob = metadata_glob(act->arena, req);
     filter->private_ips = given(&req->private_ip_addresses);
     filter->public_ips = given(&req->public_ip_addresses);
     filter->eip_addresses = given(&req->eip_addresses);
@@ -77,13 +94,6 @@ static int make_filter(struct action *act, const struct describe_instances_reque
     return r;
 }
 
-static void check_list(struct page_check *check, const struct str_list *list)
-{
-    page_check_add_i64(check, list ? (int64_t)list->count : -1);
-    for (size_t i = 0; list && i < list->count; i++)
-        page_check_add(check, list->items[i]);
-}
-
 /* Everything that decides which rows there are, so that a token is good for its own query only. */
 static struct page_check make_check(const struct instance_filter *filter)
 {
@@ -98,7 +108,8 @@ static struct page_check make_check(const struct instance_filter *filter)
                                 filter->family,
                                 filter->resource_group_id,
                                 filter->security_group_id,
-                                filter->name_glob};
+                                filter->name_glob,
+                                filter->metadata_glob};
     const int64_t numbers[] = {filter->state,
                                filter->charge_type,
                                filter->network_type,
@@ -115,14 +126,11 @@ static struct page_check make_check(const struct instance_filter *filter)
         page_check_add(&check, texts[i]);
     for (size_t i = 0; i < countof(numbers); i++)
         page_check_add_i64(&check, numbers[i]);
-    check_list(&check, filter->ids);
-    check_list(&check, filter->private_ips);
-    check_list(&check, filter->public_ips);
-    check_list(&check, filter->eip_addresses);
-    for (size_t i = 0; i < filter->tag_count; i++) {
-        page_check_add(&check, filter->tags[i].key);
-        page_check_add(&check, filter->tags[i].value);
-    }
+    page_check_add_list(&check, filter->ids);
+    page_check_add_list(&check, filter->private_ips);
+    page_check_add_list(&check, filter->public_ips);
+    page_check_add_list(&check, filter->eip_addresses);
+    action_tag_check(&check, filter->tags, filter->tag_count);
     return check;
 }
 
@@ -182,8 +190,8 @@ int describe_instances(struct action *act, const struct describe_instances_reque
         r = instance_view_fill(act, &list.items[i], &reply->instances.items[i]);
     reply->instances.count = list.count;
     reply->total_count = page.count ? list.total : 0;
-    if (list.more && list.count > 0 && page.offset == 0 &&
-        (req->max_results.set || !str_empty(req->next_token)))
+    /* Also behind a page that has a number: pagers look for nothing else. */
+    if (list.more && list.count > 0)
         reply->next_token = page_token_make(act->arena, &check, list.items[list.count - 1].id);
     return r;
 }

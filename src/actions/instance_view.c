@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actions/instance_view.h"
 
-/* 2099-12-31T15:59Z: what the service shows for instances that never expire. */
-#define EXPIRY_POSTPAID_US (4102415940 * USEC_PER_SEC)
-
 static struct str_list one_str(struct arena *arena, struct str s)
 {
     struct str_list list = {.items = arena_new(arena, struct str)};
@@ -26,11 +23,6 @@ struct str_list instance_lock_words(struct arena *arena, const struct instance *
         if (inst->locks & (int64_t)1 << reason)
             list.items[list.count++] = str_from(lock_reason_text((enum lock_reason)reason));
     return list;
-}
-
-usec_t instance_shown_expiry(const struct instance *inst)
-{
-    return inst->expires_us != 0 ? inst->expires_us : EXPIRY_POSTPAID_US;
 }
 
 struct str_list instance_public_ips(struct arena *arena, const struct instance *inst)

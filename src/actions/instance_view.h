@@ -11,8 +11,5 @@ int instance_groups(struct action *act, const struct instance *inst, struct str_
     must_check;
 /* The words of its locks. */
 struct str_list instance_lock_words(struct arena *arena, const struct instance *inst);
-/* What is shown as ExpiredTime: the end of the subscription, or the far day of those who pay as
- * they go. */
-usec_t instance_shown_expiry(const struct instance *inst);
 struct str_list instance_public_ips(struct arena *arena, const struct instance *inst);
 struct vpc_attributes instance_vpc(struct arena *arena, const struct instance *inst);

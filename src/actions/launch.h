@@ -77,7 +77,7 @@ int launch_check(struct action *act, const struct launch *launch, struct launch_
 /* At least plan->min_amount instances, at most plan->amount; *ret their ids. -E_NO_STOCK. */
 int launch_make(struct action *act, const struct launch_plan *plan, struct str_list *ret)
     must_check;
-/* Checks and, unless it is a dry run, makes. */
+/* Checks and makes; a dry run ends with -E_DRY_RUN, and the caller's rollback undoes what it made. */
 int launch_run(struct action *act, const struct launch *launch, struct str_list *ret) must_check;
 
 /* ── parts that ModifyInstanceAttribute shares ── */

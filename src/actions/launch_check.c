@@ -39,10 +39,17 @@ static int check_image(struct action *act, struct launch_plan *plan)
         return missing(act, STR("ImageId"));
     if (!str_empty(launch->image_id)) {
         plan->image = catalog_image_find(launch->image_id);
-        return plan->image ? 0 : fail(act->fail, E_IMAGE_NOT_FOUND);
+        if (!plan->image)
+            return fail(act->fail, E_IMAGE_NOT_FOUND);
+    } else {
+        plan->image = catalog_image_newest(launch->image_family);
+        if (!plan->image)
+            return fail(act->fail, E_IMAGE_FAMILY_NOT_FOUND);
     }
-    plan->image = catalog_image_newest(launch->image_family);
-    return plan->image ? 0 : fail(act->fail, E_IMAGE_FAMILY_NOT_FOUND);
+    /* Every type of the catalogue is one of x86. */
+    return strcmp(plan->image->architecture, architecture_text(ARCHITECTURE_ARM64)) == 0
+               ? fail(act->fail, E_IMAGE_INSTANCE_TYPE)
+               : 0;
 }
 
 /* The zone that the system chooses when the call leaves it open: one with room. */
@@ -281,7 +288,8 @@ static int check_system_disk(struct action *act, struct launch_plan *plan)
         disk.category = DISK_CATEGORY_CLOUD_EFFICIENCY;
     if (!is_cloud(disk.category))
         return fail(act->fail, E_SYSTEM_DISK_CATEGORY);
-    if (!disk.size_gib.set)
+    /* Packer sends 0 when it has been told no size. */
+    if (!disk.size_gib.set || disk.size_gib.value == 0)
         disk.size_gib = (struct opt_int){true, MAX_OF(image_gib, (int64_t)SYSTEM_DISK_DEFAULT_GIB)};
     if (disk.size_gib.value < SYSTEM_DISK_MIN_GIB)
         return fail(act->fail, E_SYSTEM_DISK_LESS_MIN);
@@ -415,8 +423,9 @@ static int check_rest(struct action *act, struct launch_plan *plan)
     return r < 0 ? r : action_tags(act, launch->tags, &plan->tags, &plan->tag_count);
 }
 
-/* What the account may still make; the total comes from the tally, not from a count of rows. */
-static int check_quota(struct action *act, const struct launch_plan *plan)
+/* What the account may still make bounds Amount; the total comes from the tally, not from a count
+ * of rows. */
+static int check_quota(struct action *act, struct launch_plan *plan)
 {
     const struct page page = {.limit = 1, .count = true};
     struct instance_filter filter;
@@ -428,9 +437,8 @@ static int check_quota(struct action *act, const struct launch_plan *plan)
     r = store_instance_find(act->tx, &filter, &page, true, &list);
     if (r < 0)
         return action_failed(act, r);
-    return list.total + plan->min_amount > act->options->quota_instances
-               ? fail(act->fail, E_QUOTA_ELASTIC)
-               : 0;
+    plan->amount = MIN_OF(plan->amount, act->options->quota_instances - list.total);
+    return plan->amount < plan->min_amount ? fail(act->fail, E_QUOTA_ELASTIC) : 0;
 }
 
 int launch_check(struct action *act, const struct launch *launch, struct launch_plan *ret)
@@ -440,7 +448,6 @@ int launch_check(struct action *act, const struct launch *launch, struct launch_
         check_login,  check_disks, check_charge, check_rest,
     };
     struct launch_plan plan = {.launch = launch};
-    struct str zone_id;
     int r = action_region(act, launch->region_id, &plan.region);
 
     for (size_t i = 0; i < countof(checks) && r == 0; i++)
@@ -449,8 +456,6 @@ int launch_check(struct action *act, const struct launch *launch, struct launch_
         r = check_spot(act, launch);
     if (r == 0)
         r = check_quota(act, &plan);
-    if (r == 0 && launch->dry_run)
-        r = choose_zone(act, &plan, &zone_id);
     if (r < 0)
         return r;
     *ret = plan;

@@ -293,9 +293,9 @@ int launch_run(struct action *act, const struct launch *launch, struct str_list 
     struct launch_plan plan;
     int r = launch_check(act, launch, &plan);
 
-    if (r < 0)
-        return r;
-    if (launch->dry_run)
-        return fail(act->fail, E_DRY_RUN);
-    return launch_make(act, &plan, ret);
+    if (r == 0)
+        r = launch_make(act, &plan, ret);
+    /* A dry run does everything, so that it meets the same stock and addresses; the refusal takes it
+     * all back. */
+    return r == 0 && launch->dry_run ? fail(act->fail, E_DRY_RUN) : r;
 }

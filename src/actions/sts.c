@@ -84,10 +84,8 @@ static struct str random_text(struct action *act, const char *head, size_t count
 static int choose_policy(struct action *act, struct str asked, struct str *ret)
 {
     struct str own = act->key ? act->key->policy : STR_NONE;
-    struct str trimmed = str_trim(asked);
 
-    if (!str_empty(asked) &&
-        (trimmed.len < 2 || trimmed.ptr[0] != '{' || trimmed.ptr[trimmed.len - 1] != '}'))
+    if (!str_empty(asked) && !act->policy_valid(asked))
         return fail(act->fail, E_ROLE_POLICY);
     if (!str_empty(asked) && !str_empty(own))
         return fail(act->fail, E_NO_PERMISSION_ASSUME);

@@ -30,8 +30,8 @@ static struct str canonical(struct str resource_type)
     return word < 0 ? resource_type : str_from(taggable[word]);
 }
 
-/* Is `id` a resource of that type, of this account, in that region? */
-static int check_resource(struct action *act, struct str region_id, struct str type, struct str id)
+/* 0 when `id` is a resource of that type, of this account, in that region, else -E_NOT_FOUND. */
+static int find_resource(struct action *act, struct str region_id, struct str type, struct str id)
 {
     struct instance *inst;
     struct disk *disk;
@@ -47,9 +47,14 @@ static int check_resource(struct action *act, struct str region_id, struct str t
         own = r == 0 && str_eq(disk->account_id, act->account->id) &&
               str_eq(disk->region_id, region_id);
     }
-    if (r < 0 && r != -E_NOT_FOUND)
-        return action_failed(act, r);
-    return own ? 0 : fail(act->fail, E_RESOURCE_NOT_FOUND);
+    return r == 0 && !own ? -E_NOT_FOUND : r;
+}
+
+static int check_resource(struct action *act, struct str region_id, struct str type, struct str id)
+{
+    int r = find_resource(act, region_id, type, id);
+
+    return r == -E_NOT_FOUND ? fail(act->fail, E_RESOURCE_NOT_FOUND) : action_failed(act, r);
 }
 
 static int check_resources(struct action *act, struct str region_id, struct str type,
@@ -57,6 +62,8 @@ static int check_resources(struct action *act, struct str region_id, struct str 
 {
     int r = check_type(act, region_id, type);
 
+    if (r == 0 && ids->count == 0) /* "[]" */
+        return fail(act->fail, E_MISSING_PARAMETER, STR("ResourceId"));
     for (size_t i = 0; i < ids->count && r == 0; i++)
         r = check_resource(act, region_id, type, ids->items[i]);
     return r;
@@ -150,6 +157,47 @@ static int make_filter(struct action *act, const struct list_tag_resources_reque
     return 0;
 }
 
+static struct page_check make_check(const struct action *act,
+                                    const struct list_tag_resources_request *req,
+                                    const struct tag *filter, size_t count)
+{
+    struct page_check check;
+
+    page_check_init(&check);
+    page_check_add(&check, act->account->id);
+    page_check_add(&check, req->region_id);
+    page_check_add(&check, canonical(req->resource_type));
+    page_check_add_list(&check, &req->resource_id);
+    action_tag_check(&check, filter, count);
+    return check;
+}
+
+/*
+ * The tags of what is in the region. A tag doesn't know where its resource is, so that a page may
+ * hold fewer than it could, and a token all the same.
+ */
+static int show_tags(struct action *act, const struct list_tag_resources_request *req,
+                     const struct tag *tags, size_t count, struct list_tag_resources_reply *reply)
+{
+    struct list_tag_resources_tag_resource *items =
+        arena_array(act->arena, struct list_tag_resources_tag_resource, count + 1);
+    size_t shown = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || !str_eq(tags[i].resource_id, tags[i - 1].resource_id))
+            r = find_resource(act, req->region_id, tags[i].resource_type, tags[i].resource_id);
+        if (r < 0 && r != -E_NOT_FOUND)
+            return action_failed(act, r);
+        if (r == 0)
+            items[shown++] = (struct list_tag_resources_tag_resource){
+                tags[i].resource_id, tags[i].resource_type, tags[i].key, tags[i].value};
+    }
+    reply->tag_resources.items = items;
+    reply->tag_resources.count = shown;
+    return 0;
+}
+
 int list_tag_resources(struct action *act, const struct list_tag_resources_request *req,
                        struct list_tag_resources_reply *reply)
 {
@@ -163,12 +211,7 @@ int list_tag_resources(struct action *act, const struct list_tag_resources_reque
         r = make_filter(act, req, &filter, &filter_count);
     if (r < 0)
         return r;
-    page_check_init(&check);
-    page_check_add(&check, req->resource_type);
-    for (size_t i = 0; i < filter_count; i++) {
-        page_check_add(&check, filter[i].key);
-        page_check_add(&check, filter[i].value);
-    }
+    check = make_check(act, req, filter, filter_count);
     if (!str_empty(req->next_token) &&
         page_token_read(act->arena, &check, req->next_token, &after) < 0)
         return fail(act->fail, E_NEXT_TOKEN);
@@ -177,13 +220,7 @@ int list_tag_resources(struct action *act, const struct list_tag_resources_reque
                        after, TAG_PAGE, &tags, &count, &next);
     if (r < 0)
         return action_failed(act, r);
-    reply->tag_resources.items =
-        arena_array(act->arena, struct list_tag_resources_tag_resource, count + 1);
-    reply->tag_resources.count = count;
-    for (size_t i = 0; i < count; i++)
-        reply->tag_resources.items[i] = (struct list_tag_resources_tag_resource){
-            tags[i].resource_id, tags[i].resource_type, tags[i].key, tags[i].value};
     if (!str_empty(next))
         reply->next_token = page_token_make(act->arena, &check, next);
-    return 0;
+    return show_tags(act, req, tags, count, reply);
 }

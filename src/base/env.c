@@ -140,17 +140,22 @@ void env_advance(struct env *env, usec_t by)
     (void)pthread_mutex_unlock(&env->lock);
 }
 
-static void wait_real(pthread_cond_t *cond, pthread_mutex_t *mutex, usec_t until)
+static void wait_real(struct env *env, pthread_cond_t *cond, pthread_mutex_t *mutex, usec_t until)
 {
-    struct timespec at = {
-        .tv_sec = (time_t)(until / USEC_PER_SEC),
-        .tv_nsec = (long)(until % USEC_PER_SEC * 1000),
-    };
+    struct timespec at;
+    usec_t left;
 
-    if (until == USEC_NEVER)
+    if (until == USEC_NEVER) {
         (void)pthread_cond_wait(cond, mutex);
-    else
-        (void)pthread_cond_clockwait(cond, mutex, CLOCK_REALTIME, &at);
+        return;
+    }
+    /* The wait is as long as it looks now: a clock that is set back meanwhile must not prolong it. */
+    left = MAX_OF(until - env_now(env), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    left += at.tv_nsec / 1000;
+    at.tv_sec += (time_t)(left / USEC_PER_SEC);
+    at.tv_nsec = (long)(left % USEC_PER_SEC * 1000);
+    (void)pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &at);
 }
 
 static void wait_virtual(struct env *env, pthread_cond_t *cond, pthread_mutex_t *mutex,
@@ -190,7 +195,7 @@ void env_wait(struct env *env, pthread_cond_t *cond, pthread_mutex_t *mutex, use
     if (env_now(env) >= until)
         return;
     if (env->kind == ENV_REAL)
-        wait_real(cond, mutex, until);
+        wait_real(env, cond, mutex, until);
     else
         wait_virtual(env, cond, mutex, until);
 }
@@ -301,6 +306,14 @@ static int64_t next_tick(struct env *env, _Atomic int64_t *last)
 int64_t env_sequence(struct env *env)
 {
     return next_tick(env, &env->last_sequence);
+}
+
+void env_sequence_after(struct env *env, int64_t seen)
+{
+    int64_t last = env->last_sequence;
+
+    while (last < seen && !atomic_compare_exchange_weak(&env->last_sequence, &last, seen))
+        continue;
 }
 
 /* `count` base-36 digits of value, most significant first; what does not fit is cut off at the top.

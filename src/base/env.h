@@ -43,3 +43,5 @@ struct str env_id(struct env *env, struct arena *arena, const char *prefix);
 void env_uuid(struct env *env, char text[37]);
 /* A number that grows: microseconds of the clock, and one more than the last when time stands still. Job and event keys. */
 int64_t env_sequence(struct env *env);
+/* From now on env_sequence gives more than `seen`: what a run before this one gave out is not given again. */
+void env_sequence_after(struct env *env, int64_t seen);

@@ -108,12 +108,12 @@ static void host_slot_queue(struct engine *engine, struct host_slot *host)
         return;
     host->queued = true;
     list_append(&engine->ready_hosts, &host->link);
-    if (engine->idle_workers > 0)
-        pthread_cond_signal(&engine->work);
+    engine_call_worker(engine);
 }
 
 void host_slot_unblock(struct engine *engine, struct host_slot *host)
 {
+    host_slot_heard(engine, host, true);
     list_for_each_safe (node, &host->blocked) {
         struct active *active = list_item(node, struct active, blocked);
 
@@ -139,7 +139,7 @@ static struct str text_take(char **next, struct str s)
 
 static struct active *active_new(struct engine *engine, const struct job *job)
 {
-    size_t text_bytes = job->instance_id.len + job->account_id.len + job->request_id.len + 3;
+    size_t text_bytes = job->instance_id.len + job->account_id.len + job->request_id.len + job->disks.len + 4;
     struct active *active = xcalloc(1, sizeof(*active) + text_bytes);
     char *next = active->text;
 
@@ -150,11 +150,52 @@ static struct active *active_new(struct engine *engine, const struct job *job)
     active->job.instance_id = text_take(&next, job->instance_id);
     active->job.account_id = text_take(&next, job->account_id);
     active->job.request_id = text_take(&next, job->request_id);
+    active->job.disks = text_take(&next, job->disks);
     active->job.holder = engine->node;
     active->job.error = STR_NONE;
     list_init(&active->link);
     list_init(&active->blocked);
     return active;
+}
+
+/* ── a clock that was set back ── */
+
+static void move_back(usec_t *time, usec_t by_us)
+{
+    if (*time != USEC_NEVER)
+        *time -= by_us;
+}
+
+/* The times inside a job are its worker's: they follow when the job is taken. */
+static void job_back(struct engine *engine, struct active *active)
+{
+    usec_t by_us = engine->back_us - active->back_us;
+
+    if (by_us == 0)
+        return;
+    active->back_us = engine->back_us;
+    move_back(&active->job.deadline_us, by_us);
+    move_back(&active->overtaken_us, by_us);
+    move_back(&active->next_press_us, by_us);
+    move_back(&active->next_cut_us, by_us);
+}
+
+usec_t engine_clock(struct engine *engine)
+{
+    usec_t now = env_now(engine->env);
+    usec_t by_us = engine->clock_us - now;
+
+    engine->clock_us = now;
+    if (by_us <= 0)
+        return now;
+    log_warning("the clock was set back; what waits goes on as if it had not been", LOG_NUM("us", by_us));
+    engine->back_us += by_us;
+    move_back(&engine->lease_until_us, by_us);
+    for (size_t i = 0; i < CHORE_COUNT; i++)
+        move_back(&engine->chores[i].due_us, by_us);
+    for (size_t i = 0; i < engine->heap_count; i++) /* all by the same: it stays a heap */
+        move_back(&engine->heap[i]->wake_us, by_us);
+    return now;
 }
 
 static void make_ready(struct engine *engine, struct active *active)
@@ -163,6 +204,7 @@ static void make_ready(struct engine *engine, struct active *active)
     list_remove(&active->blocked);
     active->state = ACTIVE_READY;
     active->woken = false;
+    active->ready_us = env_now(engine->env);
     list_append(&active->host->ready, &active->link);
     host_slot_queue(engine, active->host);
 }
@@ -171,8 +213,13 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
 {
     struct active *active = active_new(engine, job);
     struct active *before;
+    usec_t latest;
 
     pthread_mutex_lock(&engine->mutex);
+    latest = engine_clock(engine) + order_patience_us(engine, job->kind);
+    active->back_us = engine->back_us;
+    if (job->deadline_us != USEC_NEVER) /* the clock may have been set back since it was ordered */
+        active->job.deadline_us = MIN_OF(job->deadline_us, latest);
     /*
      * The job before may have ended in the same transaction in which this one was ordered: its record is committed, but
      * its `done` comes only after this. It stays its own, out of the table.
@@ -185,7 +232,9 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
     (void)map_put(&engine->jobs, active->job.instance_id, active);
     metric_add(METRIC_JOBS_ACTIVE, 1);
     engine->adopted++;
+    engine->more_comes = true; /* engine_hand_over calls when the whole batch is here */
     make_ready(engine, active);
+    engine->more_comes = false;
     pthread_mutex_unlock(&engine->mutex);
 }
 
@@ -205,6 +254,7 @@ void active_wait(struct engine *engine, struct active *active, usec_t until_us)
         return;
     }
     active->state = ACTIVE_WAITING;
+    move_back(&until_us, engine->back_us - active->back_us);
     active->wake_us = until_us;
     heap_add(engine, active);
     engine_due(engine, until_us);
@@ -240,10 +290,12 @@ struct active *active_take(struct engine *engine)
     assert(active->state == ACTIVE_READY);
     active->state = ACTIVE_RUNNING;
     active->woken = false;
-    if (active->overtaken_us < active->job.deadline_us) {
-        active->job.deadline_us = active->overtaken_us;
-        if (active->job.step < STEP_CUT)
-            active->job.step = STEP_CUT;
+    job_back(engine, active);
+    active->taken_step = active->job.step;
+    active->taken_attempts = active->job.attempts;
+    if (active->overtaken_us != USEC_NEVER) {
+        active->job.deadline_us = MIN_OF(active->job.deadline_us, active->overtaken_us);
+        active->job.step = MAX_OF(active->job.step, (int64_t)STEP_CUT);
     }
     return active;
 }

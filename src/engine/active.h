@@ -51,18 +51,23 @@ struct active {
     enum after_record after;
     enum active_state state;
     bool woken;         /* invariant 3 */
+    usec_t back_us;      /* engine.back_us when its times were last put right */
     usec_t overtaken_us; /* a forced order came in: the deadline is this one; USEC_NEVER: none */
     struct host_slot *host;
     struct list link;    /* READY: in host->ready */
     struct list blocked; /* in host->blocked while the host doesn't answer */
+    usec_t ready_us;     /* READY since */
     usec_t wake_us;
     size_t heap_at;
+    int64_t taken_step; /* of the job when its worker took it */
+    int64_t taken_attempts;
     /* the worker's */
     struct job job;
     usec_t next_press_us;
     bool pressed_early;  /* the latest press met a booting guest */
     usec_t next_cut_us;
     int cut_level;       /* enum machine_cut of the next cut */
+    int64_t raised;      /* the incarnation that record_raise gives row and job */
     bool pending;        /* the row still says Pending */
     enum machine_end end; /* why it went off, for boot failures */
     bool error_saved;    /* what job.error says is in the row */
@@ -77,6 +82,7 @@ struct host_slot {
     bool present;       /* in the store's table at the last look */
     bool added;         /* the hypervisor took it */
     bool queued;        /* in engine.ready_hosts */
+    bool silent;        /* did not answer when it was last asked */
     size_t running;
     struct list link;   /* in engine.ready_hosts */
     struct list ready;  /* active.link */
@@ -134,6 +140,8 @@ struct engine {
     size_t host_limit;
     struct chore chores[CHORE_COUNT];
     usec_t timer_until_us;
+    usec_t clock_us; /* the latest time that was seen */
+    usec_t back_us;  /* by how much the clock has been set back in all */
     usec_t lease_until_us;
     usec_t lease_asked_us; /* the lease that is being written */
     usec_t release_next_us; /* found by CHORE_RELEASE */
@@ -141,10 +149,17 @@ struct engine {
     int64_t adopted;        /* jobs so far */
     int64_t adopted_before; /* the same at the latest CHORE_EXPIRE */
     int64_t epoch;
+    bool recovered;         /* all jobs without a living holder have been taken up once */
+    int lease_error;        /* enum error_code: why the latest renewal was not stored; 0: it was */
+    int64_t commits_failed; /* of the store, at the latest renewal */
+    int64_t silent_hosts;
     bool fenced;
     bool watching;
     bool stopping;
+    bool more_comes; /* more work is on its way: nobody need be called for what is here */
+    size_t worker_count;
     size_t idle_workers;
+    size_t called_workers; /* idle ones that were signalled and have not come yet */
     size_t thread_count;
     pthread_t *threads; /* the timer's, then the workers' */
     struct reconcile *reconcile;
@@ -165,12 +180,21 @@ struct active *active_take(struct engine *engine);
 void active_leave(struct engine *engine, struct active *active);
 /* Makes READY what is due by `now`; returns when the next is. */
 usec_t active_tick(struct engine *engine, usec_t now);
+/*
+ * The time. When the clock was set back since the latest look, all that waits becomes due as much earlier: what has been
+ * waited is not waited again (law 4).
+ */
+usec_t engine_clock(struct engine *engine);
 void active_free_all(struct engine *engine);
 struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make);
-/* Every job that waited for the host to answer is READY. */
+/* The host has answered: every job that waited for that is READY. */
 void host_slot_unblock(struct engine *engine, struct host_slot *host);
+/* Did it answer when it was asked? */
+void host_slot_heard(struct engine *engine, struct host_slot *host, bool answers);
 /* Sees to it that the timer looks again by `due_us`. */
 void engine_due(struct engine *engine, usec_t due_us);
+/* There is work: sees to it that a worker looks for it soon. */
+void engine_call_worker(struct engine *engine);
 /* CHORE is due at `due_us` or earlier. */
 void chore_due(struct engine *engine, enum chore_id id, usec_t due_us);
 
@@ -223,6 +247,11 @@ static inline bool machine_is_dead(const struct machine_status *status)
 {
     return status->state == MACHINE_ABSENT || status->state == MACHINE_OFF;
 }
+/*
+ * The machine is of a later start than row and job know of: the store is an older copy. They get a number that is not
+ * behind, durably, before anything acts on the machine (law 5); then the step runs again.
+ */
+enum step_result run_raise(struct run *run);
 /* Cuts harder each time, kill_wait_s apart. STEP_NEXT: it is dead. */
 enum step_result run_cut_ladder(struct run *run);
 
@@ -245,6 +274,7 @@ enum step_result step_gone(struct run *run);
 int record_escalation(struct tx *tx, struct active *active);
 int record_revert(struct tx *tx, struct active *active);
 int record_error(struct tx *tx, struct active *active);
+int record_raise(struct tx *tx, struct active *active);
 int record_stopped(struct tx *tx, struct active *active);
 int record_starting(struct tx *tx, struct active *active);
 int record_running(struct tx *tx, struct active *active);
@@ -268,15 +298,22 @@ struct str state_text(int state);
 int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
-/* The next free public address: inst->public_ip. -E_NO_STOCK when all are taken. */
+/* The next free public address: inst->public_ip. -E_PUBLIC_IP_NO_STOCK when all are taken. */
 int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
-/* The row and all that goes with it. */
-int holdings_drop(struct tx *tx, struct instance *inst) must_check;
+/* The disks that go when the instance does, as job.disks has them. */
+int holdings_disks_that_go(struct tx *tx, const struct instance *inst, struct str *ret) must_check;
+/* Takes the first id off the text; false: there is none. */
+bool holdings_next_disk(struct str *text, struct str *ret);
+/* The row and all that goes with it; of its disks those in `going`, the others become Available. */
+int holdings_drop(struct tx *tx, struct instance *inst, struct str going) must_check;
 /* "i-…-local-0": the id of a local disk at its host. */
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
 
 /* ── order.c ── */
+
+/* The longest that a job of this kind waits before it goes on by force. */
+usec_t order_patience_us(const struct engine *engine, int kind);
 
 /* After COMMIT the job, which is in the store, becomes active. */
 void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id);

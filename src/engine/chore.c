@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Regular work: the lease, taking over jobs, removing what is past its time, automatic release, the table of hosts.
+ * Regular work: the lease, taking over jobs, removing what is past its time, automatic release, the end of
+ * subscriptions, the table of hosts.
  * Each is one bounded write, or one bounded piece of work, at a time.
  */
 #include "base/mem.h"
 #include "engine/active.h"
 
 #define CLAIM_LIMIT 256   /* jobs taken over in one write */
-#define RELEASE_LIMIT 100 /* instances released in one write */
+#define RELEASE_LIMIT 100 /* instances released, and as many stopped, in one write */
 #define PURGE_LIMIT 2048  /* rows of one kind removed in one write: some milliseconds */
+#define EXPIRED_KEY_KEEP (24 * USEC_PER_HOUR) /* until then who uses one hears that it has expired, not that it never was */
 #define PURGE_EVERY (1 * USEC_PER_SEC)
 #define PURGE_AGAIN (50 * USEC_PER_MSEC) /* while calls come by the thousand: rows must go as fast as they come */
 #define PURGE_BUSY 50                    /* that many jobs since the latest purge */
-#define HOST_RETRY (5 * USEC_PER_SEC)
+#define HOSTS_EVERY (5 * USEC_PER_SEC)    /* hosts that nobody talks to are asked whether they are there */
 #define CHORE_RETRY (1 * USEC_PER_SEC)   /* after the store refused */
 
 static usec_t lease_us(const struct engine *engine)
@@ -45,8 +47,11 @@ static void lease_done(struct engine *engine, int result)
                   LOG_STR("node", engine->node), LOG_NUM("epoch", engine->epoch));
     if (result == -E_FENCED)
         engine->fenced = true;
-    if (result >= 0)
+    engine->lease_error = result < 0 ? -result : 0;
+    if (result >= 0) {
         engine->lease_until_us = engine->lease_asked_us;
+        engine->commits_failed = metric_get(METRIC_COMMITS_FAILED);
+    }
     pthread_cond_broadcast(&engine->work);
     pthread_mutex_unlock(&engine->mutex);
     next_time(engine, CHORE_LEASE, result >= 0 ? lease_us(engine) / 3 : CHORE_RETRY);
@@ -69,10 +74,22 @@ int engine_take_node(struct engine *engine, struct fail *fail)
         return fail_text(fail, (enum error_code)-r, "can't take the lease of node %.*s in the store",
                          STR_ARG(engine->node));
     engine->lease_until_us = engine->lease_asked_us;
+    engine->commits_failed = metric_get(METRIC_COMMITS_FAILED);
     return 0;
 }
 
 /* ── jobs without a living holder ── */
+
+/* A deadline that no order of now could have: the clock was set back while nobody ran. It comes no later for that. */
+static int claim_deadline(struct tx *tx, const struct engine *engine, struct job *job)
+{
+    usec_t latest = tx_now(tx) + order_patience_us(engine, job->kind);
+
+    if (job->deadline_us == USEC_NEVER || job->deadline_us <= latest)
+        return 0;
+    job->deadline_us = latest;
+    return store_job_save(tx, job);
+}
 
 static int claim_apply(struct tx *tx, struct engine *engine)
 {
@@ -91,6 +108,9 @@ static int claim_apply(struct tx *tx, struct engine *engine)
             host_id = inst->host_id;
         else if (r != -E_NOT_FOUND)
             return r;
+        r = claim_deadline(tx, engine, &jobs.items[i]);
+        if (r < 0)
+            return r;
         engine_hand_over(engine, tx, &jobs.items[i], host_id);
     }
     engine->claimed = jobs.count;
@@ -102,6 +122,11 @@ static void claim_done(struct engine *engine, int result)
     if (result >= 0 && engine->claimed > 0) {
         metric_add(METRIC_JOB_TAKEOVERS, (int64_t)engine->claimed);
         log_notice("unfinished jobs taken up", LOG_NUM("count", engine->claimed));
+    }
+    if (result >= 0 && engine->claimed < CLAIM_LIMIT) {
+        pthread_mutex_lock(&engine->mutex);
+        engine->recovered = true;
+        pthread_mutex_unlock(&engine->mutex);
     }
     if (result < 0)
         next_time(engine, CHORE_CLAIM, CHORE_RETRY);
@@ -123,7 +148,7 @@ static int expire_apply(struct tx *tx, struct engine *engine)
     if (r >= 0)
         r = store_token_purge(tx, now, PURGE_LIMIT);
     if (r >= 0)
-        r = store_key_purge(tx, now, PURGE_LIMIT);
+        r = store_key_purge(tx, now - EXPIRED_KEY_KEEP, PURGE_LIMIT);
     if (r >= 0)
         r = store_event_purge(tx, now - options->event_keep_s * USEC_PER_SEC, PURGE_LIMIT);
     return r;
@@ -143,7 +168,7 @@ static void expire_done(struct engine *engine, int result)
     next_time(engine, CHORE_EXPIRE, in);
 }
 
-/* ── automatic release ── */
+/* ── automatic release, the end of subscriptions ── */
 
 static int release_one(struct tx *tx, struct engine *engine, struct instance *inst)
 {
@@ -157,17 +182,48 @@ static int release_one(struct tx *tx, struct engine *engine, struct instance *in
     return engine_order_delete(engine, tx, inst, true, &order, &fail);
 }
 
+/* From now on the API refuses it, and a running one is asked to shut down. */
+static int expire_one(struct tx *tx, struct engine *engine, struct instance *inst)
+{
+    struct order order = {.actor = STR("engine"), .reason = STOP_REASON_EXPIRED};
+    struct stop_order stop = {.stopped_mode = STOPPED_MODE_KEEP_CHARGING};
+    struct change change = {.reason = STR("locked: financial, the subscription has expired"), .actor = order.actor};
+    bool running = inst->state == INSTANCE_STATE_RUNNING;
+    struct fail fail;
+    int r;
+
+    fail_init(&fail, tx_arena(tx));
+    if (!running && inst->state != INSTANCE_STATE_STOPPED)
+        return 0; /* on its way: the next look finds it again */
+    inst->locks |= INT64_C(1) << LOCK_REASON_FINANCIAL;
+    r = running ? engine_order_stop(engine, tx, inst, &stop, &order, &fail) : store_instance_save(tx, inst);
+    if (r >= 0)
+        r = record_event(tx, EVENT_KIND_LOCK, inst->account_id, inst->id, &change);
+    if (r >= 0 && running)
+        r = record_system_event(tx, inst, "InstanceExpiration.Stop", "The subscription has expired; the instance is stopped.");
+    return r;
+}
+
 static int release_apply(struct tx *tx, struct engine *engine)
 {
     struct instance_list list = {0};
+    usec_t next_expiry = USEC_NEVER;
     int r;
 
     r = store_instance_release_due(tx, tx_now(tx), RELEASE_LIMIT, &list);
     for (size_t i = 0; r >= 0 && i < list.count; i++)
         r = release_one(tx, engine, &list.items[i]);
-    if (r < 0)
-        return r;
-    return store_instance_next_release(tx, &engine->release_next_us);
+    if (r >= 0)
+        r = store_instance_expiry_due(tx, tx_now(tx), RELEASE_LIMIT, &list);
+    for (size_t i = 0; r >= 0 && i < list.count; i++)
+        r = expire_one(tx, engine, &list.items[i]);
+    if (r >= 0)
+        r = store_instance_next_expiry(tx, &next_expiry);
+    if (r >= 0)
+        r = store_instance_next_release(tx, &engine->release_next_us);
+    if (r >= 0)
+        engine->release_next_us = MIN_OF(engine->release_next_us, next_expiry);
+    return r;
 }
 
 static void release_done(struct engine *engine, int result)
@@ -255,25 +311,38 @@ static bool settle_host(struct engine *engine, struct arena *arena, struct host_
     return true;
 }
 
+/* Any question will do: the answer to this one is short. What waited for the host goes on. */
+static bool answers(struct engine *engine, const struct host_slot *host)
+{
+    struct hypervisor *hv = engine->hypervisor;
+    struct machine_status status;
+
+    return hv->ops->probe(hv, host->id, STR("-"), &status) >= 0;
+}
+
 static void hosts_work(struct engine *engine, struct arena *arena)
 {
     struct host_slot **hosts = NULL;
-    size_t count = 0, refused = 0;
+    size_t count = 0;
     struct str key;
     void *value;
-    int r;
 
-    r = note_hosts(engine);
+    (void)note_hosts(engine); /* what can't be read now is read the next time */
     pthread_mutex_lock(&engine->mutex);
     for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &key, &value);)
         arena_push(arena, hosts, count, (struct host_slot *)value);
     pthread_mutex_unlock(&engine->mutex);
-    for (size_t i = 0; i < count; i++)
-        if (!settle_host(engine, arena, hosts[i]))
-            refused++;
-    metric_set(METRIC_HOSTS_UNREACHABLE, (int64_t)refused);
-    if (r < 0 || refused > 0)
-        next_time(engine, CHORE_HOSTS, HOST_RETRY);
+    for (size_t i = 0; i < count; i++) {
+        bool well = settle_host(engine, arena, hosts[i]) && (!hosts[i]->added || answers(engine, hosts[i]));
+
+        pthread_mutex_lock(&engine->mutex);
+        if (well)
+            host_slot_unblock(engine, hosts[i]);
+        else
+            host_slot_heard(engine, hosts[i], false);
+        pthread_mutex_unlock(&engine->mutex);
+    }
+    next_time(engine, CHORE_HOSTS, HOSTS_EVERY);
 }
 
 static void host_changed(void *arg)

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "base/mem.h"
+#include "base/mutex.h"
 #include "engine/active.h"
 
 int engine_open(const struct engine_settings *settings, struct fail *fail, struct engine **ret)
@@ -17,7 +18,7 @@ int engine_open(const struct engine_settings *settings, struct fail *fail, struc
     engine->node_text = xcalloc(settings->node.len + 1, 1);
     memcpy(engine->node_text, settings->node.ptr, settings->node.len);
     engine->node = str_slice(engine->node_text, settings->node.len);
-    pthread_mutex_init(&engine->mutex, NULL);
+    mutex_init_brief(&engine->mutex);
     pthread_cond_init(&engine->work, NULL);
     pthread_cond_init(&engine->timer, NULL);
     map_init(&engine->jobs, env_random_u64(engine->env));
@@ -57,6 +58,22 @@ struct hypervisor *engine_hypervisor(struct engine *engine)
 const struct options *engine_options(const struct engine *engine)
 {
     return engine->options;
+}
+
+/* ── who works ── */
+
+/* Without a valid lease somebody else may act for this node: nothing is done until it is renewed. */
+static bool may_act(const struct engine *engine, usec_t now)
+{
+    return !engine->stopping && !engine->fenced && now < engine->lease_until_us;
+}
+
+static void signal_worker(struct engine *engine)
+{
+    if (engine->called_workers >= engine->idle_workers)
+        return;
+    engine->called_workers++;
+    pthread_cond_signal(&engine->work);
 }
 
 /* ── chores ── */
@@ -110,22 +127,59 @@ static usec_t chores_due(struct engine *engine, usec_t now, unsigned *ret_submit
             chore->busy = true;
             chore->due_us = USEC_NEVER;
             *ret_submit |= 1u << i;
-        } else if (engine->idle_workers > 0) {
-            pthread_cond_signal(&engine->work);
+        } else {
+            signal_worker(engine);
         }
     }
     return next;
 }
 
+/*
+ * One worker that is awake comes back for all the work there is, without a switch of threads for each piece. But it may be
+ * held up by its host, or there may be more than it can do: whoever has waited SPREAD_US gets another. A clock that is
+ * moved by hand can't be waited for: then each piece of work calls a worker.
+ */
+#define SPREAD_US (1 * USEC_PER_MSEC)
+
+void engine_call_worker(struct engine *engine)
+{
+    bool nobody = engine->idle_workers == engine->worker_count && engine->called_workers == 0;
+
+    if ((nobody && !engine->more_comes) || env_is_virtual(engine->env))
+        signal_worker(engine);
+    else
+        engine_due(engine, env_now(engine->env) + SPREAD_US);
+}
+
+/* Calls another worker for what has waited too long; returns when to look again. */
+static usec_t spread_work(struct engine *engine, usec_t now)
+{
+    const struct host_slot *host;
+    const struct active *oldest;
+
+    if (engine->worker_count == 0 || !may_act(engine, now) || env_is_virtual(engine->env))
+        return USEC_NEVER;
+    if (!list_empty(&engine->hints) && !engine->hint_busy)
+        signal_worker(engine);
+    if (list_empty(&engine->ready_hosts))
+        return USEC_NEVER;
+    host = list_item(engine->ready_hosts.next, struct host_slot, link);
+    oldest = list_item(host->ready.next, struct active, link);
+    if (now >= oldest->ready_us + SPREAD_US || now < oldest->ready_us)
+        signal_worker(engine);
+    return now + SPREAD_US;
+}
+
 usec_t engine_tick(struct engine *engine)
 {
-    usec_t now = env_now(engine->env);
     unsigned submit = 0;
-    usec_t next;
+    usec_t now, next;
 
     pthread_mutex_lock(&engine->mutex);
+    now = engine_clock(engine);
     next = active_tick(engine, now);
     next = MIN_OF(next, chores_due(engine, now, &submit));
+    next = MIN_OF(next, spread_work(engine, now));
     engine->timer_until_us = next;
     pthread_mutex_unlock(&engine->mutex);
     for (unsigned i = 0; i < CHORE_COUNT; i++)
@@ -141,12 +195,6 @@ struct work {
     struct hint *hint;
     int chore; /* enum chore_id; -1: none */
 };
-
-/* Without a valid lease somebody else may act for this node: nothing is done until it is renewed. */
-static bool may_act(const struct engine *engine, usec_t now)
-{
-    return !engine->stopping && !engine->fenced && now < engine->lease_until_us;
-}
 
 static int find_chore(const struct engine *engine, usec_t now)
 {
@@ -185,6 +233,28 @@ static bool take_work(struct engine *engine, usec_t now, struct work *ret)
     return true;
 }
 
+static void do_work(struct engine *engine, struct work *work, struct arena *arena)
+{
+    if (work->active)
+        active_run(engine, work->active, arena);
+    else if (work->hint)
+        engine_observe(engine, arena, work->hint->host_id, work->hint->id);
+    else
+        chore_rows[work->chore].work(engine, arena);
+    arena_reset(arena);
+    if (work->active)
+        return;
+    pthread_mutex_lock(&engine->mutex);
+    if (work->hint)
+        engine->hint_busy = false;
+    if (work->chore >= 0) {
+        engine->chores[work->chore].busy = false;
+        engine_due(engine, engine->chores[work->chore].due_us);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    (void)xfree(work->hint);
+}
+
 bool engine_work_once(struct engine *engine, struct arena *arena)
 {
     usec_t now = env_now(engine->env);
@@ -194,25 +264,9 @@ bool engine_work_once(struct engine *engine, struct arena *arena)
     pthread_mutex_lock(&engine->mutex);
     taken = take_work(engine, now, &work);
     pthread_mutex_unlock(&engine->mutex);
-    if (!taken)
-        return false;
-    if (work.active)
-        active_run(engine, work.active, arena);
-    else if (work.hint)
-        engine_observe(engine, arena, work.hint->host_id, work.hint->id);
-    else
-        chore_rows[work.chore].work(engine, arena);
-    pthread_mutex_lock(&engine->mutex);
-    if (work.hint)
-        engine->hint_busy = false;
-    if (work.chore >= 0) {
-        engine->chores[work.chore].busy = false;
-        engine_due(engine, engine->chores[work.chore].due_us);
-    }
-    pthread_mutex_unlock(&engine->mutex);
-    (void)xfree(work.hint);
-    arena_reset(arena);
-    return true;
+    if (taken)
+        do_work(engine, &work, arena);
+    return taken;
 }
 
 usec_t engine_run_due(struct engine *engine)
@@ -231,25 +285,33 @@ usec_t engine_run_due(struct engine *engine)
 
 /* ── threads ── */
 
+/* Until there is work; false: the engine stops. */
+static bool wait_for_work(struct engine *engine, struct work *ret)
+{
+    bool taken = false;
+
+    pthread_mutex_lock(&engine->mutex);
+    while (!engine->stopping && !(taken = take_work(engine, env_now(engine->env), ret))) {
+        engine->idle_workers++;
+        pthread_cond_wait(&engine->work, &engine->mutex);
+        engine->idle_workers--;
+        if (engine->called_workers > 0)
+            engine->called_workers--;
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return taken;
+}
+
 static void *worker_main(void *arg)
 {
     struct engine *engine = arg;
     struct arena arena;
-    bool stopping = false;
+    struct work work;
 
+    (void)pthread_setname_np(pthread_self(), "worker"); /* for people only */
     arena_init(&arena, LIMIT_STEP_ARENA_BYTES);
-    while (!stopping) {
-        pthread_mutex_lock(&engine->mutex);
-        while (!engine->stopping && !has_work(engine, env_now(engine->env))) {
-            engine->idle_workers++;
-            pthread_cond_wait(&engine->work, &engine->mutex);
-            engine->idle_workers--;
-        }
-        stopping = engine->stopping;
-        pthread_mutex_unlock(&engine->mutex);
-        if (!stopping)
-            (void)engine_work_once(engine, &arena);
-    }
+    while (wait_for_work(engine, &work))
+        do_work(engine, &work, &arena);
     arena_done(&arena);
     return NULL;
 }
@@ -259,6 +321,7 @@ static void *timer_main(void *arg)
     struct engine *engine = arg;
     bool stopping = false;
 
+    (void)pthread_setname_np(pthread_self(), "engine-timer"); /* for people only */
     while (!stopping) {
         (void)engine_tick(engine);
         pthread_mutex_lock(&engine->mutex);
@@ -304,6 +367,9 @@ int engine_start(struct engine *engine, struct fail *fail)
     if (r < 0)
         return r;
     engine->threads = xcalloc(count, sizeof(engine->threads[0]));
+    pthread_mutex_lock(&engine->mutex);
+    engine->worker_count = count - 1; /* one that has not begun looks for work when it does */
+    pthread_mutex_unlock(&engine->mutex);
     for (size_t i = 0; i < count; i++) {
         r = pthread_create(&engine->threads[i], NULL, i == 0 ? timer_main : worker_main, engine);
         if (r != 0) {

@@ -67,6 +67,19 @@ int engine_order_create(struct engine *engine, struct tx *tx, struct instance *i
 /* A host was added, changed or removed by the operator: take it up after COMMIT. */
 void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_id);
 struct hypervisor *engine_hypervisor(struct engine *engine);
-/* release_us of an instance changed: look again when the next one is due. */
+/* release_us, expires_us or the financial lock of an instance changed: look again when the next one is due. */
 void engine_release_changed(struct engine *engine, struct tx *tx);
 const struct options *engine_options(const struct engine *engine);
+
+/* ── for operators ── */
+
+/* Why no call should be sent here; NULL: nothing is wrong. A constant text. */
+const char *engine_unready(struct engine *engine);
+/* The name of a step of a kind of job; a constant text. */
+const char *engine_step_name(int kind, int64_t step);
+/* A job as the store has it gets the step and the attempts that it has by now, when it is one of ours. */
+void engine_job_progress(struct engine *engine, struct job *job);
+/* Moves a virtual clock, durably, and what falls due is carried out. -E_INVALID: beyond the year 9999; what the store says. */
+int engine_clock_advance(struct engine *engine, usec_t by_us, struct str request_id) must_check;
+/* Moves a virtual clock to where it stood at the end, if that is later; before an engine or a hypervisor uses it. */
+int engine_clock_restore(struct store *store, struct env *env) must_check;

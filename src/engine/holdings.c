@@ -79,7 +79,7 @@ int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fai
         inst->public_ip = address;
         return store_number_set(tx, PUBLIC_CURSOR, (cursor + 1) % PUBLIC_COUNT);
     }
-    return fail(fail, E_NO_STOCK);
+    return fail(fail, E_PUBLIC_IP_NO_STOCK);
 }
 
 /* Remembers that there was one: `inst` has hot columns only, the memory is a cold one. */
@@ -101,14 +101,57 @@ int holdings_free_address(struct tx *tx, struct instance *inst)
     return store_instance_save_doc(tx, full);
 }
 
-static int drop_disk(struct tx *tx, const struct instance *inst, struct disk *disk)
+/* An instance that is locked for security takes all its disks with it (lifecycle.md §2.3). */
+static bool disk_goes(const struct instance *inst, const struct disk *disk)
 {
-    bool locked = (inst->locks & (INT64_C(1) << LOCK_REASON_SECURITY)) != 0;
-    bool local = disk->category >= DISK_CATEGORY_EPHEMERAL_SSD;
+    return disk->delete_with_instance || disk->type == DISK_TYPE_SYSTEM ||
+           disk->category >= DISK_CATEGORY_EPHEMERAL_SSD ||
+           (inst->locks & (INT64_C(1) << LOCK_REASON_SECURITY)) != 0;
+}
+
+int holdings_disks_that_go(struct tx *tx, const struct instance *inst, struct str *ret)
+{
+    struct str text = STR_NONE;
+    struct disk *disks;
+    size_t count;
     int r;
 
-    /* An instance that is locked for security takes all its disks with it (lifecycle.md §2.3). */
-    if (disk->delete_with_instance || disk->type == DISK_TYPE_SYSTEM || local || locked) {
+    r = store_disk_of_instance(tx, inst->id, &disks, &count);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        if (disk_goes(inst, &disks[i]))
+            text = arena_printf(tx_arena(tx), "%.*s%.*s ", STR_ARG(text), STR_ARG(disks[i].id));
+    *ret = text;
+    return 0;
+}
+
+bool holdings_next_disk(struct str *text, struct str *ret)
+{
+    const char *end = text->len ? memchr(text->ptr, ' ', text->len) : NULL;
+
+    if (!end)
+        return false;
+    *ret = str_slice(text->ptr, (size_t)(end - text->ptr));
+    *text = str_slice(end + 1, text->len - ret->len - 1);
+    return true;
+}
+
+static bool is_among(struct str text, struct str id)
+{
+    struct str next;
+
+    while (holdings_next_disk(&text, &next))
+        if (str_eq(next, id))
+            return true;
+    return false;
+}
+
+static int drop_disk(struct tx *tx, struct disk *disk, struct str going)
+{
+    int r;
+
+    if (is_among(going, disk->id)) {
         r = store_tag_delete(tx, disk->id, STR_NONE);
         if (r < 0 && r != -E_NOT_FOUND)
             return r;
@@ -121,7 +164,7 @@ static int drop_disk(struct tx *tx, const struct instance *inst, struct disk *di
     return store_disk_save(tx, disk);
 }
 
-static int drop_disks(struct tx *tx, const struct instance *inst)
+static int drop_disks(struct tx *tx, const struct instance *inst, struct str going)
 {
     struct disk *disks;
     size_t count;
@@ -129,7 +172,7 @@ static int drop_disks(struct tx *tx, const struct instance *inst)
 
     r = store_disk_of_instance(tx, inst->id, &disks, &count);
     for (size_t i = 0; r >= 0 && i < count; i++)
-        r = drop_disk(tx, inst, &disks[i]);
+        r = drop_disk(tx, &disks[i], going);
     return r;
 }
 
@@ -144,11 +187,11 @@ static int drop_addresses(struct tx *tx, const struct instance *inst)
     return r;
 }
 
-int holdings_drop(struct tx *tx, struct instance *inst)
+int holdings_drop(struct tx *tx, struct instance *inst, struct str going)
 {
     int r;
 
-    r = drop_disks(tx, inst);
+    r = drop_disks(tx, inst, going);
     if (r < 0)
         return r;
     r = drop_addresses(tx, inst);

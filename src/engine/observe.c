@@ -4,6 +4,11 @@
  * Events and lists of hosts are hints only: here the row is read first, then the host is asked, then what is written
  * depends on the row being unchanged. A machine is touched only if its incarnation is not later than the row that was
  * read: a start that was ordered in between has a later one (law 5).
+ *
+ * A machine that is later while its row has not changed means that the store is an older copy: every start is in the row
+ * before it is at the host. Then the row follows the host: it takes over the number, and one that is Stopped while the
+ * machine runs gets a start, which finds the machine alive. A machine where the row doesn't place it ends: two of one instance must
+ * never live (law 6).
  */
 #include "base/mem.h"
 #include "engine/active.h"
@@ -80,6 +85,7 @@ static int write_found_off(struct tx *tx, void *arg)
         return 0;
     /* Not a stop of the API: everything is kept and billed, whatever the account's default says (§4). */
     inst->stopped_mode = STOPPED_MODE_KEEP_CHARGING;
+    inst->incarnation = MAX_OF(inst->incarnation, seen->status.incarnation);
     instance_move(inst, INSTANCE_STATE_STOPPED, tx_now(tx));
     r = store_instance_save(tx, inst);
     if (r >= 0)
@@ -89,6 +95,59 @@ static int write_found_off(struct tx *tx, void *arg)
     if (r >= 0 && cause.type)
         r = record_system_event(tx, inst, cause.type, cause.text);
     return r;
+}
+
+/* The row as it was read, to be changed; NULL: it is another by now. */
+static int load_unchanged(struct tx *tx, const struct observation *seen, struct instance **ret)
+{
+    struct instance *inst;
+    int r;
+
+    r = store_instance_get_hot(tx, seen->id, &inst);
+    if (r < 0 && r != -E_NOT_FOUND)
+        return r;
+    *ret = r >= 0 && inst->state == seen->state && inst->job_id == 0 && inst->incarnation == seen->incarnation ? inst : NULL;
+    return 0;
+}
+
+static int later_event(struct tx *tx, const struct instance *inst, struct str reason)
+{
+    struct change change = {state_text(inst->state), state_text(inst->state), reason, STR_NONE, STR("engine")};
+
+    return record_event(tx, EVENT_KIND_RECONCILE, inst->account_id, inst->id, &change);
+}
+
+static int write_later(struct tx *tx, void *arg)
+{
+    const struct observation *seen = arg;
+    struct instance *inst;
+    int r;
+
+    r = load_unchanged(tx, seen, &inst);
+    if (r < 0 || !inst)
+        return r < 0 ? r : -E_CONFLICT;
+    inst->incarnation = seen->status.incarnation;
+    r = store_instance_save(tx, inst);
+    if (r < 0)
+        return r;
+    return later_event(tx, inst,
+                       STR("the host has a machine of a later start than the store knew: its number is taken over"));
+}
+
+static int write_later_start(struct tx *tx, void *arg)
+{
+    const struct observation *seen = arg;
+    struct order order = {.actor = STR("engine"), .reason = STOP_REASON_HOST};
+    struct instance *inst;
+    struct fail fail;
+    int r;
+
+    r = load_unchanged(tx, seen, &inst);
+    if (r < 0 || !inst)
+        return r < 0 ? r : -E_CONFLICT;
+    fail_init(&fail, tx_arena(tx));
+    r = later_event(tx, inst, STR("the host has a running machine of a later start than the store knew: it is Running again"));
+    return r < 0 ? r : engine_order_start(seen->engine, tx, inst, &order, &fail);
 }
 
 static int write_cut_stray(struct tx *tx, void *arg)
@@ -105,15 +164,19 @@ static int write_cut_stray(struct tx *tx, void *arg)
     return record_event(tx, EVENT_KIND_RECONCILE, inst->account_id, inst->id, &change);
 }
 
-static void write(struct observation *seen, int (*apply)(struct tx *tx, void *arg))
+/* True: it is written. A row that has changed meanwhile is somebody else's to put right. */
+static bool write(struct observation *seen, int (*apply)(struct tx *tx, void *arg))
 {
     int r = store_write(seen->engine->store, apply, seen);
 
+    if (r == -E_CONFLICT)
+        return false;
     if (r < 0)
         log_warning("can't record what a host shows; the next comparison will", LOG_STR("instance", seen->id),
                     LOG_STR("host", seen->host_id), LOG_TEXT("error", error_rows[-r].name));
     else
         metric_add(METRIC_RECONCILE_REPAIRS, 1);
+    return r >= 0;
 }
 
 /* Alive where the row says that nothing is: it ends at once, nobody waits for it. */
@@ -126,7 +189,21 @@ static void cut_stray(struct observation *seen)
     log_warning("a machine runs that should not; its power is cut", LOG_STR("instance", seen->id),
                 LOG_STR("host", seen->host_id), LOG_NUM("incarnation", seen->status.incarnation));
     if (hv->ops->cut(hv, seen->host_id, seen->id, seen->status.incarnation, MACHINE_CUT_KILL) >= 0)
-        write(seen, write_cut_stray);
+        (void)write(seen, write_cut_stray); /* the event only: the machine is off either way */
+}
+
+/* The store is an older copy. True: the row knows the machine's number now, and the machine may be acted on. */
+static bool catch_up(struct observation *seen)
+{
+    bool starts = seen->placed_here && seen->state == INSTANCE_STATE_STOPPED && !machine_is_dead(&seen->status);
+
+    if (!write(seen, starts ? write_later_start : write_later))
+        return false;
+    log_warning("a host has a machine of a later start than the store knows; has an older store been restored?",
+                LOG_STR("instance", seen->id), LOG_STR("host", seen->host_id),
+                LOG_NUM("incarnation", seen->status.incarnation), LOG_NUM("known", seen->incarnation));
+    seen->incarnation = seen->status.incarnation;
+    return !starts; /* the rest is the start's */
 }
 
 /* The instance belongs to another host, or to none, by now. */
@@ -134,7 +211,7 @@ static void clear_leftover(struct observation *seen)
 {
     struct hypervisor *hv = seen->engine->hypervisor;
 
-    if (seen->status.state == MACHINE_ABSENT || seen->status.incarnation > seen->incarnation)
+    if (seen->status.state == MACHINE_ABSENT)
         return;
     cut_stray(seen);
     (void)hv->ops->undefine(hv, seen->host_id, seen->id); /* -E_BUSY while it dies: the next comparison does it */
@@ -151,13 +228,14 @@ static void act(struct observation *seen)
     }
     if (seen->job_id != 0)
         return;
+    if (seen->status.incarnation > seen->incarnation && !catch_up(seen))
+        return;
     if (!seen->placed_here) {
         clear_leftover(seen);
     } else if (seen->state == INSTANCE_STATE_STOPPED) {
         cut_stray(seen);
     } else if (machine_is_dead(&seen->status)) {
-        if (seen->status.incarnation <= seen->incarnation)
-            write(seen, write_found_off);
+        (void)write(seen, write_found_off); /* refused: the next comparison tries again */
     } else if (seen->status.incarnation < seen->incarnation) {
         cut_stray(seen);
     }
@@ -197,8 +275,8 @@ void engine_hint(struct engine *engine, struct str host_id, struct str id)
     hint->id = str_slice(hint->text + host_id.len, id.len);
     list_append(&engine->hints, &hint->link);
     engine->hint_count++;
-    if (engine->idle_workers > 0)
-        pthread_cond_signal(&engine->work);
+    metric_add(METRIC_HYPERVISOR_EVENTS_APPLIED, 1);
+    engine_call_worker(engine);
 }
 
 void engine_watch(void *arg, const struct machine_event *event)
@@ -207,12 +285,19 @@ void engine_watch(void *arg, const struct machine_event *event)
     struct active *active;
 
     pthread_mutex_lock(&engine->mutex);
+    engine->more_comes = event->more;
     active = map_get(&engine->jobs, event->id);
     if (active) {
+        /* One of an older start is a hint too: a start waits for the machine before it to be gone. */
+        bool stale = event->incarnation + (active->job.kind == JOB_KIND_REBOOT) < active->job.incarnation;
+
         active_wake(engine, active);
-        metric_add(METRIC_HYPERVISOR_EVENTS_APPLIED, 1);
+        metric_add(stale ? METRIC_HYPERVISOR_EVENTS_STALE : METRIC_HYPERVISOR_EVENTS_APPLIED, 1);
     } else if (event->state == MACHINE_OFF || event->state == MACHINE_ABSENT || event->state == MACHINE_RUNNING) {
         engine_hint(engine, event->host_id, event->id);
     }
+    engine->more_comes = false;
+    if (!event->more && !list_empty(&engine->ready_hosts))
+        engine_call_worker(engine); /* also for those that came before */
     pthread_mutex_unlock(&engine->mutex);
 }

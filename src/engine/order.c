@@ -18,17 +18,29 @@ static void hand_over_committed(void *arg)
     active_adopt(over->engine, &over->job, over->host_id);
 }
 
+static void batch_handed_over(void *arg)
+{
+    struct engine *engine = arg;
+
+    pthread_mutex_lock(&engine->mutex);
+    if (!list_empty(&engine->ready_hosts))
+        engine_call_worker(engine);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
 void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id)
 {
     struct hand_over *over = arena_new(tx_arena(tx), struct hand_over);
 
     *over = (struct hand_over){engine, *job, host_id};
     /* What the caller gave may live shorter than the transaction. */
+    over->job.disks = arena_str(tx_arena(tx), job->disks);
     over->job.request_id = arena_str(tx_arena(tx), job->request_id);
     over->job.instance_id = arena_str(tx_arena(tx), job->instance_id);
     over->job.account_id = arena_str(tx_arena(tx), job->account_id);
     over->host_id = arena_str(tx_arena(tx), host_id);
     tx_on_commit(tx, hand_over_committed, over);
+    tx_after_batch(tx, batch_handed_over, engine);
 }
 
 static struct job new_job(struct engine *engine, struct tx *tx, const struct instance *inst, enum job_kind kind,
@@ -84,9 +96,23 @@ static int begin(struct engine *engine, struct tx *tx, struct instance *inst, en
 
 /* ── stop ── */
 
-static usec_t graceful_us(const struct engine *engine)
+usec_t order_patience_us(const struct engine *engine, int kind)
 {
-    return engine->options->stop_graceful_timeout_s * USEC_PER_SEC;
+    const struct options *options = engine->options;
+    const int64_t patience_s[] = {
+        [JOB_KIND_START] = options->start_timeout_s,
+        [JOB_KIND_STOP] = options->stop_graceful_timeout_s,
+        [JOB_KIND_REBOOT] = options->reboot_timeout_s,
+        [JOB_KIND_DELETE] = options->stop_graceful_timeout_s,
+    };
+
+    static_assert(countof(patience_s) == JOB_KIND_COUNT, "every kind has its patience");
+    return patience_s[kind] * USEC_PER_SEC;
+}
+
+static usec_t deadline_of(const struct engine *engine, const struct job *job)
+{
+    return job->created_us + (job->force ? 0 : order_patience_us(engine, job->kind));
 }
 
 struct overtake {
@@ -143,10 +169,11 @@ int engine_order_stop(struct engine *engine, struct tx *tx, struct instance *ins
         return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Running"));
     job = new_job(engine, tx, inst, JOB_KIND_STOP, order);
     job.force = stop->force;
-    job.deadline_us = job.created_us + (stop->force ? 0 : graceful_us(engine));
+    job.deadline_us = deadline_of(engine, &job);
     job.release_capacity = stop->stopped_mode == STOPPED_MODE_STOP_CHARGING && instance_may_stop_charging(inst);
     job.stopped_mode = job.release_capacity ? STOPPED_MODE_STOP_CHARGING : STOPPED_MODE_KEEP_CHARGING;
-    job.clear_local = instance_clears_local_disks(inst, &rules);
+    /* Only a stop of the API costs what they hold. */
+    job.clear_local = order->reason == STOP_REASON_API && instance_clears_local_disks(inst, &rules);
     /* Whatever happens to the host in between: they are blank before the next boot. */
     if (job.clear_local)
         inst->reinit_local = true;
@@ -198,7 +225,7 @@ int engine_order_start(struct engine *engine, struct tx *tx, struct instance *in
     }
     inst->incarnation++;
     job = new_job(engine, tx, inst, JOB_KIND_START, order);
-    job.deadline_us = job.created_us + engine->options->start_timeout_s * USEC_PER_SEC;
+    job.deadline_us = deadline_of(engine, &job);
     r = begin(engine, tx, inst, INSTANCE_STATE_STARTING, &job, order);
     if (r < 0)
         return r;
@@ -215,13 +242,13 @@ int engine_order_reboot(struct engine *engine, struct tx *tx, struct instance *i
     inst->incarnation++;
     job = new_job(engine, tx, inst, JOB_KIND_REBOOT, order);
     job.force = force;
-    job.deadline_us = job.created_us + (force ? 0 : engine->options->reboot_timeout_s * USEC_PER_SEC);
+    job.deadline_us = deadline_of(engine, &job);
     return begin(engine, tx, inst, INSTANCE_STATE_STARTING, &job, order);
 }
 
 /* ── delete ── */
 
-/* Off already: its rows go at once; what is left at its host is a job's. */
+/* Off already: its rows go at once; what is left at its host and of its disks is a job's. */
 static int delete_stopped(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order)
 {
     struct job job = new_job(engine, tx, inst, JOB_KIND_DELETE, order);
@@ -235,8 +262,11 @@ static int delete_stopped(struct engine *engine, struct tx *tx, struct instance 
     r = store_instance_get(tx, inst->id, &full);
     if (r < 0)
         return r;
-    r = holdings_drop(tx, full);
-    if (r < 0 || str_empty(host_id))
+    r = holdings_disks_that_go(tx, full, &job.disks);
+    if (r < 0)
+        return r;
+    r = holdings_drop(tx, full, job.disks);
+    if (r < 0 || (str_empty(host_id) && str_empty(job.disks)))
         return r;
     job.step = STEP_DEAD;
     r = store_job_insert(tx, &job);
@@ -250,6 +280,7 @@ int engine_order_delete(struct engine *engine, struct tx *tx, struct instance *i
                         const struct order *order, struct fail *fail)
 {
     struct job job;
+    int r;
 
     if (inst->state == INSTANCE_STATE_STOPPED)
         return delete_stopped(engine, tx, inst, order);
@@ -257,7 +288,10 @@ int engine_order_delete(struct engine *engine, struct tx *tx, struct instance *i
         return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Running,Stopped"));
     job = new_job(engine, tx, inst, JOB_KIND_DELETE, order);
     job.force = force_stop;
-    job.deadline_us = job.created_us + (force_stop ? 0 : graceful_us(engine));
+    job.deadline_us = deadline_of(engine, &job);
+    r = holdings_disks_that_go(tx, inst, &job.disks);
+    if (r < 0)
+        return r;
     return begin(engine, tx, inst, INSTANCE_STATE_STOPPING, &job, order);
 }
 
@@ -279,7 +313,7 @@ static int insert_created(struct engine *engine, struct tx *tx, struct instance 
     }
     inst->incarnation++;
     job = new_job(engine, tx, inst, JOB_KIND_START, order);
-    job.deadline_us = job.created_us + engine->options->start_timeout_s * USEC_PER_SEC;
+    job.deadline_us = deadline_of(engine, &job);
     inst->job_id = job.id;
     r = store_instance_insert(tx, inst);
     if (r < 0)
@@ -309,7 +343,7 @@ int engine_order_create(struct engine *engine, struct tx *tx, struct instance *i
     r = insert_created(engine, tx, inst, start, order);
     if (r < 0)
         return r;
-    if (inst->release_us != 0)
+    if (inst->release_us != 0 || inst->expires_us != 0)
         engine_release_changed(engine, tx);
     r = order_event(tx, inst, STR_NONE, state_text(inst->state), order);
     if (r < 0)

@@ -140,6 +140,8 @@ static bool differs(const struct instance *inst, const struct entry *entry)
 
     if (inst->job_id != 0)
         return false; /* its job looks for itself */
+    if (entry && entry->incarnation > inst->incarnation)
+        return true;
     if (inst->state == INSTANCE_STATE_RUNNING)
         return dead || entry->incarnation < inst->incarnation;
     return inst->state == INSTANCE_STATE_STOPPED && !dead;

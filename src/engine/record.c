@@ -56,21 +56,12 @@ static int job_event(struct tx *tx, const struct job *job, enum event_kind kind,
     return record_event(tx, kind, job->account_id, job->instance_id, &change);
 }
 
-/*
- * The job's row follows while it goes on. A forced order may have moved the row meanwhile: the deadline stays the earlier
- * and the step the later one (law 4).
- */
+/* The job's row follows while it goes on. */
 static int save_progress(struct tx *tx, struct active *active, int64_t step)
 {
     struct job job = active->job;
-    struct job *stored;
-    int r;
 
-    r = store_job_get(tx, job.id, &stored);
-    if (r < 0)
-        return r;
-    job.step = MAX_OF(step, stored->step);
-    job.deadline_us = MIN_OF(job.deadline_us, stored->deadline_us);
+    job.step = step;
     return store_job_save(tx, &job);
 }
 
@@ -121,6 +112,28 @@ int record_error(struct tx *tx, struct active *active)
     return save_progress(tx, active, active->job.step);
 }
 
+int record_raise(struct tx *tx, struct active *active)
+{
+    struct job job = active->job;
+    struct instance *inst;
+    int r;
+
+    job.incarnation = active->raised;
+    r = store_job_save(tx, &job);
+    if (r < 0)
+        return r;
+    r = load_own(tx, active, &inst);
+    if (r < 0 || !inst)
+        return r; /* a machine whose row has gone is only cleaned up */
+    assert(inst->incarnation < active->raised);
+    inst->incarnation = active->raised;
+    r = store_instance_save(tx, inst);
+    if (r < 0)
+        return r;
+    return job_event(tx, &job, EVENT_KIND_RECONCILE, state_text(inst->state), state_text(inst->state),
+                     STR("the host has a machine of a later start than the store knew: its number is taken over"));
+}
+
 /* Durable before the power is cut, so that the reason is known even if we die between the two. */
 int record_escalation(struct tx *tx, struct active *active)
 {
@@ -144,6 +157,7 @@ int record_escalation(struct tx *tx, struct active *active)
 int record_revert(struct tx *tx, struct active *active)
 {
     struct instance *inst;
+    struct job *stored;
     int r;
 
     r = load_own(tx, active, &inst);
@@ -151,6 +165,16 @@ int record_revert(struct tx *tx, struct active *active)
         return r;
     if (!inst)
         return end_without_instance(tx, active);
+    r = store_job_get(tx, active->job.id, &stored);
+    if (r < 0)
+        return r;
+    /* A forced order was accepted since this was decided: its caller has been told that the instance stops. */
+    if (stored->step > STEP_PRESS) {
+        active->apply = record_error;
+        active->after = AFTER_RETRY;
+        active->wake_us = tx_now(tx); /* overtake_committed has woken it */
+        return 0;
+    }
     inst->job_id = 0;
     if (active->job.clear_local)
         inst->reinit_local = false; /* the stop that would have cleared them did not happen */
@@ -273,7 +297,7 @@ int record_gone(struct tx *tx, struct active *active)
                       str_from(stop_reason_text((enum stop_reason)job->reason)));
         if (r < 0)
             return r;
-        r = holdings_drop(tx, inst);
+        r = holdings_drop(tx, inst, job->disks);
         if (r < 0)
             return r;
     }

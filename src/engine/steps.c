@@ -36,7 +36,7 @@ static const struct step delete_steps[] = {
     [STEP_PRESS] = {"press", step_press},
     [STEP_CUT] = {"cut", step_cut},
     [STEP_DEAD] = {"dead", step_dead},
-    {"undefine", step_undefine}, /* nothing of it is left at any host */
+    {"undefine", step_undefine}, /* nothing of it is left at any host, and of the disks that go with it nothing anywhere */
     {"gone", step_gone},         /* all rows of it, event, job: one transaction */
 };
 
@@ -85,6 +85,21 @@ enum step_result run_failed(struct run *run, int r, const char *doing)
     run->error = -r;
     run->doing = doing;
     return STEP_RETRY;
+}
+
+enum step_result run_raise(struct run *run)
+{
+    bool adopts = run->job->kind == JOB_KIND_START && !machine_is_dead(&run->status);
+    bool ends = run->job->kind == JOB_KIND_STOP || run->job->kind == JOB_KIND_DELETE;
+
+    assert(run->looked && run->status.incarnation > run->job->incarnation);
+    log_warning("a host has a machine of a later start than the store knows; its number is taken over",
+                LOG_STR("instance", run->job->instance_id), LOG_STR("host", run->host_id),
+                LOG_NUM("incarnation", run->status.incarnation), LOG_NUM("known", run->job->incarnation));
+    /* A start that finds it alive has what it wants; the next one has to be later than it. */
+    run->active->raised = run->status.incarnation + (adopts || ends ? 0 : 1);
+    run->active->wake_us = run->now;
+    return run_record(run, record_raise, AFTER_RETRY);
 }
 
 enum step_result run_goto(struct run *run, int64_t step)
@@ -136,6 +151,8 @@ static void count_record(const struct active *active, usec_t now)
         metric_add(METRIC_ESCALATIONS_CUT, 1);
     if (active->apply == record_revert)
         metric_add(METRIC_ESCALATIONS_REVERT, 1);
+    if (active->apply == record_raise)
+        metric_add(METRIC_RECONCILE_REPAIRS, 1);
     if (active->apply == record_stopped)
         metric_observe(METRIC_STOP, now - active->job.created_us);
     if (active->after != AFTER_END)
@@ -156,6 +173,8 @@ static void record_done(struct write *write, int result)
     assert(active->state == ACTIVE_RECORDING);
     if (result >= 0)
         count_record(active, now);
+    if (result >= 0 && active->apply == record_raise)
+        active->job.incarnation = active->raised;
     if (result == -E_FENCED) {
         log_error("another process runs this job now", LOG_STR("instance", active->job.instance_id));
         active_end(engine, active);
@@ -163,6 +182,9 @@ static void record_done(struct write *write, int result)
         active->job.attempts++;
         active_wait(engine, active, now + backoff_us(engine, active->job.attempts));
     } else if (active->after == AFTER_END) {
+        /* What happened while the end was being written is told to nobody else. */
+        if (active->woken && !str_empty(active->host->id))
+            engine_hint(engine, active->host->id, active->job.instance_id);
         active_end(engine, active);
     } else if (active->after == AFTER_NEXT) {
         active->job.step++;
@@ -244,8 +266,10 @@ void active_run(struct engine *engine, struct active *active, struct arena *aren
     active_leave(engine, active);
     if (run.reached)
         host_slot_unblock(engine, active->host);
-    if (run.error == E_UNREACHABLE)
+    if (run.error == E_UNREACHABLE) {
+        host_slot_heard(engine, active->host, false);
         list_append(&active->host->blocked, &active->blocked);
+    }
     if (result == STEP_WAIT)
         active_wait(engine, active, run.wake_us);
     else

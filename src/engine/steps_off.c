@@ -15,10 +15,10 @@ static int64_t ending_incarnation(const struct job *job)
 static bool is_over(const struct run *run)
 {
     return machine_is_dead(&run->status) ||
-           (run->job->kind == JOB_KIND_REBOOT && run->status.incarnation >= run->job->incarnation);
+           (run->job->kind == JOB_KIND_REBOOT && run->status.incarnation == run->job->incarnation);
 }
 
-/* A machine of a later incarnation than we know of is not ours to touch (law 5). */
+/* A machine of a later incarnation than we know of is not ours to touch before we do (law 5). */
 static bool is_later(const struct run *run)
 {
     return run->status.incarnation > ending_incarnation(run->job);
@@ -92,7 +92,7 @@ enum step_result step_press(struct run *run)
     if (is_over(run))
         return run_goto(run, STEP_DEAD);
     if (is_later(run))
-        return run_failed(run, -E_GONE, "stop a machine of a later start");
+        return run_raise(run);
     if (run->now >= run->job->deadline_us)
         return press_deadline(run);
     if (run->status.state != MACHINE_DYING && !press(run))
@@ -111,7 +111,7 @@ enum step_result step_cut(struct run *run)
     if (is_over(run))
         return STEP_NEXT;
     if (is_later(run))
-        return run_failed(run, -E_GONE, "stop a machine of a later start");
+        return run_raise(run);
     return run_cut_ladder(run);
 }
 
@@ -198,6 +198,18 @@ static int undefine_everywhere(struct run *run)
     return r;
 }
 
+/* Only when no machine has them any more. */
+static bool delete_disks(struct run *run)
+{
+    struct str rest = run->job->disks;
+    struct str disk_id;
+
+    while (holdings_next_disk(&rest, &disk_id))
+        if (!run_did(run, run->hv->ops->disk_delete(run->hv, disk_id), "delete a disk"))
+            return false;
+    return true;
+}
+
 enum step_result step_undefine(struct run *run)
 {
     int r;
@@ -208,7 +220,9 @@ enum step_result step_undefine(struct run *run)
         r = run->hv->ops->undefine(run->hv, run->host_id, run->job->instance_id);
     if (r == -E_BUSY && !str_empty(run->host_id))
         return run_goto(run, STEP_CUT);
-    return run_did(run, r, "take the machine off its host") ? STEP_NEXT : STEP_RETRY;
+    if (!run_did(run, r, "take the machine off its host"))
+        return STEP_RETRY;
+    return delete_disks(run) ? STEP_NEXT : STEP_RETRY;
 }
 
 enum step_result step_gone(struct run *run)

@@ -107,7 +107,9 @@ enum step_result step_define(struct run *run)
         return run_failed(run, r, "read the instance");
     if (!run_look(run))
         return STEP_RETRY;
-    if (run->status.incarnation >= run->job->incarnation)
+    if (run->status.incarnation > run->job->incarnation)
+        return run_raise(run);
+    if (run->status.incarnation == run->job->incarnation)
         return STEP_NEXT; /* started before a crash of ours */
     if (!machine_is_dead(&run->status)) {
         enum step_result result = run_cut_ladder(run); /* law 6: the start before must be over */
@@ -137,7 +139,9 @@ enum step_result step_start(struct run *run)
 
     if (!run_look(run))
         return STEP_RETRY;
-    if (run->status.incarnation >= run->job->incarnation)
+    if (run->status.incarnation > run->job->incarnation)
+        return run_raise(run);
+    if (run->status.incarnation == run->job->incarnation)
         return STEP_NEXT;
     if (run->now >= boot_deadline(run))
         return give_up(run);
@@ -155,7 +159,7 @@ enum step_result step_booted(struct run *run)
     if (run->status.state == MACHINE_ABSENT || run->status.incarnation < run->job->incarnation)
         return run_goto(run, job_kinds[run->job->kind].define);
     if (run->status.incarnation > run->job->incarnation)
-        return run_failed(run, -E_GONE, "start a machine that was started later");
+        return run_raise(run);
     if (run->status.state == MACHINE_OFF) {
         run->active->end = run->status.end;
         return run_record(run, record_start_failed, AFTER_END);

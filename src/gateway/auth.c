@@ -50,50 +50,21 @@ static int check_common(struct request *request)
     return 0;
 }
 
-/* What tx gives dies with it; a write is carried out in another one. */
-static const struct access_key *copy_key(struct arena *arena, const struct access_key *key)
+static int check_key(struct request *request, struct keyring *keys)
 {
-    struct access_key *copy = arena_new(arena, struct access_key);
-
-    *copy = *key;
-    copy->id = arena_str(arena, key->id);
-    copy->secret = arena_str(arena, key->secret);
-    copy->account_id = arena_str(arena, key->account_id);
-    copy->token = arena_str(arena, key->token);
-    copy->policy = arena_str(arena, key->policy);
-    copy->role_arn = arena_str(arena, key->role_arn);
-    copy->principal_id = arena_str(arena, key->principal_id);
-    return copy;
-}
-
-static const struct account *copy_account(struct arena *arena, const struct account *account)
-{
-    struct account *copy = arena_new(arena, struct account);
-
-    *copy = *account;
-    copy->id = arena_str(arena, account->id);
-    copy->name = arena_str(arena, account->name);
-    return copy;
-}
-
-static int check_key(struct request *request, struct tx *tx)
-{
-    struct access_key *key;
-    struct account *account;
+    const struct access_key *key;
+    const struct account *account;
     int r;
 
-    r = store_key_get(tx, request->key_id, &key);
+    r = keyring_find(keys, request->key_id, request->arena, &key, &account);
     if (r == -E_NOT_FOUND)
         return fail(&request->fail, E_ACCESS_KEY_NOT_FOUND);
     if (r < 0)
         return r;
     if (!key->enabled)
         return fail(&request->fail, E_ACCESS_KEY_INACTIVE);
-    r = store_account_get(tx, key->account_id, &account);
-    if (r < 0)
-        return r;
-    request->key = copy_key(request->arena, key);
-    request->account = copy_account(request->arena, account);
+    request->key = key;
+    request->account = account;
     return 0;
 }
 
@@ -158,12 +129,11 @@ static int check_token(struct request *request)
     return 0;
 }
 
-static int check_identity(struct request *request, struct tx *tx,
-                          const struct auth_settings *settings)
+static int check_identity(struct request *request, const struct auth_settings *settings)
 {
     int r;
 
-    r = check_key(request, tx);
+    r = check_key(request, settings->keys);
     if (r < 0)
         return r;
     r = check_time(request, settings->clock_window);
@@ -176,7 +146,7 @@ static int check_identity(struct request *request, struct tx *tx,
     return request->format_bad ? fail(&request->fail, E_FORMAT) : 0;
 }
 
-int auth_check(struct request *request, struct tx *tx, const struct auth_settings *settings)
+int auth_check(struct request *request, const struct auth_settings *settings)
 {
     int r;
 
@@ -191,7 +161,7 @@ int auth_check(struct request *request, struct tx *tx, const struct auth_setting
     r = check_common(request);
     if (r < 0)
         return r;
-    r = check_identity(request, tx, settings);
+    r = check_identity(request, settings);
     if (r < 0)
         return r;
     r = request->auth == AUTH_V1 ? check_v1(request) : check_v3(request);

@@ -396,13 +396,19 @@ static int decode_scalar_list(struct decode *decode, const struct shape_field *f
     return 0;
 }
 
+/* A list under its plain name is the text of a JSON array; anything else there is no list. */
+static bool is_json_list(const struct shape_field *field, const struct item *whole)
+{
+    return field->kind != SHAPE_OBJECT && whole && whole->value.len > 0 &&
+           (field->flags & SHAPE_JSON || whole->value.ptr[0] == '[');
+}
+
 static int decode_list(struct decode *decode, const struct shape_field *field,
                        const struct view *view, char *place)
 {
     const struct item *whole = view_find(view, field->name);
     struct view list = view_list(decode, view, field->name);
-    bool is_json = list.count == 0 && field->kind != SHAPE_OBJECT && whole && whole->value.len > 0 &&
-                   (field->flags & SHAPE_JSON || whole->value.ptr[0] == '[');
+    bool is_json = list.count == 0 && is_json_list(field, whole);
     int r;
 
     if (is_json) {
@@ -488,9 +494,10 @@ static int check_nested(struct decode *decode, const struct shape_field *field,
 static bool is_present(struct decode *decode, const struct shape_field *field,
                        const struct view *view)
 {
+    const struct item *whole = view_find(view, field->name);
     struct view under;
 
-    if (is_given(field, view_find(view, field->name)))
+    if (field->flags & SHAPE_LIST ? is_json_list(field, whole) : is_given(field, whole))
         return true;
     if (!(field->flags & SHAPE_LIST) && field->kind != SHAPE_OBJECT)
         return false;

@@ -36,6 +36,14 @@ static const char *entity_of(unsigned char c)
     }
 }
 
+/* U+FFFE and U+FFFF are valid UTF-8, but no characters of XML. */
+static bool is_noncharacter(struct str text, size_t at)
+{
+    const unsigned char *c = (const unsigned char *)text.ptr + at;
+
+    return text.len - at >= 3 && c[0] == 0xEF && c[1] == 0xBF && c[2] >= 0xBE;
+}
+
 static void add_text(struct out *out, struct str text)
 {
     bool utf8 = str_is_utf8(text);
@@ -44,13 +52,15 @@ static void add_text(struct out *out, struct str text)
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
         const char *entity = entity_of(c);
+        bool wide = utf8 && is_noncharacter(text, i);
 
-        if (c >= 0x80 && !utf8)
+        if (wide || (c >= 0x80 && !utf8))
             entity = "?";
         if (!entity)
             continue;
         out_add(out, text.ptr + start, i - start);
         out_cstr(out, entity);
+        i += wide ? 2 : 0;
         start = i + 1;
     }
     out_add(out, text.ptr ? text.ptr + start : NULL, text.len - start);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pipeline. A call is read, found, admitted and decoded on the caller's thread, over one
- * snapshot. Reads are carried out there, too; a write takes to the writer's thread only what has to
+ * The pipeline. A call is read, found, admitted and decoded on the caller's thread. Reads are
+ * carried out there, too, over one snapshot; a write takes to the writer's thread only what has to
  * be in its transaction: nonce, ClientToken, handler.
  */
 #include "gateway/gateway.h"
@@ -39,6 +39,7 @@ int gateway_open(const struct gateway_settings *settings, struct fail *fail, str
     if (!gateway->settings.find)
         gateway->settings.find = action_find;
     gateway->auth.clock_window = options->gateway_clock_window_s * USEC_PER_SEC;
+    gateway->auth.keys = keyring_new(settings->env, settings->store);
     gateway->auth.nonces =
         nonce_table_new(settings->env, options->gateway_nonce_keep_s * USEC_PER_SEC);
     if (options->gateway_throttle)
@@ -53,6 +54,7 @@ struct gateway *gateway_close(struct gateway *gateway)
     if (!gateway)
         return NULL;
     (void)nonce_table_free(gateway->auth.nonces);
+    (void)keyring_free(gateway->auth.keys);
     (void)limiter_free(gateway->limiter);
     return xfree(gateway);
 }
@@ -199,12 +201,26 @@ static int decode_parameters(struct request *request)
     return decode_request(request->arena, shape, &request->params, request->req, &request->fail);
 }
 
+/* Only a key with a policy makes us look at what the parameters name. */
+static int check_policy(struct request *request)
+{
+    struct tx *tx;
+    int r;
+
+    if (!request->key || str_empty(request->key->policy))
+        return 0;
+    tx = store_read_begin(request->gateway->settings.store);
+    r = policy_check(request, tx, gateway_options(request->gateway)->node_region);
+    store_read_end(tx);
+    return r;
+}
+
 /* All that comes before the handler, in the order in which errors are told. */
-static int admit(struct request *request, struct tx *tx)
+static int admit(struct request *request)
 {
     int r;
 
-    if ((r = auth_check(request, tx, &request->gateway->auth)) < 0)
+    if ((r = auth_check(request, &request->gateway->auth)) < 0)
         return r;
     if ((r = check_built(request)) < 0)
         return r;
@@ -214,7 +230,7 @@ static int admit(struct request *request, struct tx *tx)
         return r;
     if ((r = once_read(request)) < 0)
         return r;
-    return policy_check(request, tx, gateway_options(request->gateway)->node_region);
+    return check_policy(request);
 }
 
 /* A word that is not set is -1; all else that is absent is zero (base/shape.h). */
@@ -248,6 +264,7 @@ static int run_handler(struct request *request, struct tx *tx, usec_t now)
         .endpoint = request->host,
         .source_ip = request->call->source_ip,
         .now = now,
+        .policy_valid = policy_valid,
         .fail = &request->fail,
     };
 
@@ -381,11 +398,12 @@ void gateway_handle(struct gateway *gateway, const struct call *call, gateway_su
         answer(request, r, body, done, arg);
         return;
     }
-    tx = store_read_begin(gateway->settings.store);
-    r = admit(request, tx);
-    if (r == 0 && request->row->kind == ACTION_READ)
+    r = admit(request);
+    if (r == 0 && request->row->kind == ACTION_READ) {
+        tx = store_read_begin(gateway->settings.store);
         r = run_and_render(request, tx, request->now, &body);
-    store_read_end(tx);
+        store_read_end(tx);
+    }
     if (r == 0 && request->row->kind == ACTION_WRITE)
         submit(request, suspend, done, arg);
     else

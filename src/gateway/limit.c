@@ -49,8 +49,10 @@ struct limiter *limiter_free(struct limiter *limiter)
 
 static void fill(const struct limiter *limiter, struct bucket *bucket, usec_t now)
 {
-    if (now <= bucket->filled)
+    if (now <= bucket->filled) {
+        bucket->filled = now; /* a clock that was set back: it fills from here on */
         return;
+    }
     bucket->tokens = MIN_OF(limiter->burst, bucket->tokens + (double)(now - bucket->filled) *
                                                                  limiter->rate / USEC_PER_SEC);
     bucket->filled = now;

@@ -111,28 +111,104 @@ int policy_decide(struct str document, struct str action, struct str resource,
     return 0;
 }
 
+static bool is_pattern(const json_t *value)
+{
+    size_t index;
+    json_t *item;
+
+    if (!json_is_array(value))
+        return json_is_string(value);
+    json_array_foreach(value, index, item)
+    {
+        if (!json_is_string(item))
+            return false;
+    }
+    return json_array_size(value) > 0;
+}
+
+/* One of the two members, and it is a pattern or a list of them. */
+static bool has_part(const json_t *statement, const char *name, const char *opposite,
+                     bool otherwise)
+{
+    const json_t *part = json_object_get(statement, name);
+    const json_t *rest = json_object_get(statement, opposite);
+
+    if (part && rest)
+        return false;
+    return part || rest ? is_pattern(part ? part : rest) : otherwise;
+}
+
+static bool is_statement(const json_t *statement)
+{
+    const json_t *effect = json_object_get(statement, "Effect");
+
+    return (matches_text(effect, STR("Allow")) || matches_text(effect, STR("Deny"))) &&
+           has_part(statement, "Action", "NotAction", false) &&
+           has_part(statement, "Resource", "NotResource", true);
+}
+
+bool policy_valid(struct str document)
+{
+    json_error_t error;
+    json_t *root = json_loadb(document.ptr, document.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *statements = json_object_get(root, "Statement");
+    bool valid = json_is_array(statements) ? json_array_size(statements) > 0
+                                           : is_statement(statements);
+    json_t *statement;
+    size_t index;
+
+    json_array_foreach(statements, index, statement) valid = valid && is_statement(statement);
+    json_decref(root);
+    return valid;
+}
+
 /* ── resources ── */
 
+/*
+ * What the template names is taken from the decoded request: what is judged is what the handler
+ * sees, however the caller spelled it.
+ */
 struct names {
+    const struct request *request;
     struct str region;
     struct str account;
-    const struct params *params;
     struct str wanted; /* name of the parameter in the template */
     struct str value;  /* the one of its values that is looked at; absent: "*" */
 };
 
+/* The values of a parameter that is a text, or a list of texts; none when it is neither. */
+static struct str_list values_of(const struct request *request, struct str name)
+{
+    const struct shape *shape = request->row->request;
+    struct str_list values = {.count = 0};
+
+    for (size_t i = 0; shape && i < shape->count; i++) {
+        const struct shape_field *field = &shape->fields[i];
+        void *place = (char *)request->req + field->offset;
+
+        if (field->kind != SHAPE_STR || !str_eq_nocase(str_from(field->name), name))
+            continue;
+        if (field->flags & SHAPE_LIST)
+            return *(struct str_list *)place;
+        values.items = place;
+        values.count = str_empty(*(struct str *)place) ? 0 : 1;
+    }
+    return values;
+}
+
 static void add_name(struct out *out, const struct names *names, struct str name)
 {
-    struct str value;
+    struct str value = names->value;
+    struct str_list values;
 
-    if (str_eq(name, STR("region")))
+    if (str_eq(name, STR("region"))) {
         value = names->region;
-    else if (str_eq(name, STR("account")))
+    } else if (str_eq(name, STR("account"))) {
         value = names->account;
-    else if (str_eq_nocase(name, names->wanted))
-        value = names->value;
-    else
-        value = params_get(names->params, name);
+    } else if (!str_eq_nocase(name, names->wanted)) {
+        values = values_of(names->request, name);
+        value = values.count > 0 ? values.items[0] : STR_NONE;
+    }
     out_str(out, str_empty(value) ? STR("*") : value);
 }
 
@@ -214,38 +290,24 @@ static int check_one(struct request *request, struct tx *tx, struct names *names
     return verdict == POLICY_ALLOW ? 0 : refuse(request, verdict);
 }
 
-static bool is_item(struct str name, struct str list)
-{
-    return name.len > list.len + 1 && name.ptr[list.len] == '.' &&
-           str_eq_nocase(str_slice(name.ptr, list.len), list);
-}
-
 int policy_check(struct request *request, struct tx *tx, struct str default_region)
 {
-    struct names names = {.params = &request->params};
-    struct str asked = params_get(&request->params, STR("RegionId"));
-    struct str single;
-    bool found = false;
-    int r;
+    struct names names = {.request = request};
+    struct str_list regions;
+    struct str_list values;
+    struct str asked;
+    int r = 0;
 
     if (request->auth == AUTH_OPERATOR || !request->row->permission ||
         str_empty(request->key->policy))
         return 0;
-    if (str_empty(asked))
-        asked = default_region;
+    regions = values_of(request, STR("RegionId"));
+    asked = regions.count > 0 ? regions.items[0] : default_region;
     names.account = request->account->id;
     names.wanted = wanted_name(request->row->resource ? request->row->resource : "");
+    values = values_of(request, names.wanted);
     /* Each of a list has to be allowed. */
-    for (size_t i = 0; i < request->params.count && names.wanted.len > 0; i++) {
-        const struct param *param = &request->params.items[i];
-
-        if (param->shadowed || str_empty(param->value) || !is_item(param->name, names.wanted))
-            continue;
-        found = true;
-        r = check_one(request, tx, &names, param->value, asked);
-        if (r < 0)
-            return r;
-    }
-    single = params_get(&request->params, names.wanted);
-    return found && str_empty(single) ? 0 : check_one(request, tx, &names, single, asked);
+    for (size_t i = 0; i < values.count && r == 0; i++)
+        r = check_one(request, tx, &names, values.items[i], asked);
+    return values.count > 0 ? r : check_one(request, tx, &names, STR_NONE, asked);
 }

@@ -14,6 +14,8 @@ enum policy_verdict { POLICY_ALLOW, POLICY_IMPLICIT_DENY, POLICY_EXPLICIT_DENY }
 /* -E_INVALID when the document is not a policy. */
 int policy_decide(struct str document, struct str action, struct str resource,
                   enum policy_verdict *ret) must_check;
+/* Is it an object with a Statement, or several, each with Effect (Allow or Deny) and Action? */
+bool policy_valid(struct str document);
 /*
  * May the key call this action on what the parameters name? -E_FORBIDDEN_RAM, with
  * request->denial.

@@ -30,8 +30,8 @@ static size_t print_float(double value, char text[NUMBER_MAX])
 
     for (int digits = 1; digits <= 17; digits++) {
         len = snprintf(text, NUMBER_MAX, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
+        if (!strchr(text, 'e') && strtod(text, NULL) == value)
+            break; /* 160, not 1.6e+02 */
     }
     if (strchr(text, 'e') || strchr(text, 'n')) /* 1e+20, nan, inf */
         len = snprintf(text, NUMBER_MAX, "%.6f", value > -1e30 && value < 1e30 ? value : 0.0);

@@ -9,6 +9,8 @@
  */
 #define ADMIN_VERSION STR("admin")
 
+#define FORM STR("application/x-www-form-urlencoded")
+
 struct str call_header(const struct call *call, struct str name)
 {
     for (size_t i = 0; i < call->header_count; i++)
@@ -32,7 +34,7 @@ static int read_body(struct request *request)
 
     if (call->body.len == 0)
         return 0;
-    if (content_is(call, STR("application/x-www-form-urlencoded")))
+    if (content_is(call, FORM))
         return params_add(&request->params, request->arena, call->body, PARAM_FORM, &request->fail);
     /* V1 does not sign other bodies, so nothing in them may be believed. */
     if (request->auth != AUTH_V1 && content_is(call, STR("application/json")))
@@ -64,13 +66,40 @@ static bool has_acs_header(const struct call *call)
     return false;
 }
 
-enum reply_format route_guess_format(const struct call *call)
+static enum reply_format format_by_headers(const struct call *call)
 {
     struct str accept = call_header(call, STR("accept"));
 
     if (call->operator_socket || has_acs_header(call) || str_contains(accept, STR("json")))
         return FORMAT_JSON;
     return FORMAT_XML;
+}
+
+static bool format_named(struct str text, enum reply_format *ret)
+{
+    struct str pair;
+    struct str name;
+    struct str value;
+
+    while (text.len > 0) {
+        (void)str_split(text, '&', &pair, &text); /* false: the last pair */
+        if (!str_split(pair, '=', &name, &value) || !str_eq_nocase(name, STR("Format")))
+            continue;
+        *ret = str_eq_nocase(value, STR("JSON")) ? FORMAT_JSON : FORMAT_XML;
+        return str_eq_nocase(value, STR("JSON")) || str_eq_nocase(value, STR("XML"));
+    }
+    return false;
+}
+
+enum reply_format route_guess_format(const struct call *call)
+{
+    enum reply_format format;
+
+    if (format_named(target_split(call->target).query, &format))
+        return format;
+    if (content_is(call, FORM) && format_named(call->body, &format))
+        return format;
+    return format_by_headers(call);
 }
 
 static void choose_format(struct request *request)
@@ -96,28 +125,35 @@ static bool is_plain_call(const struct call *call)
     return str_eq(call->method, STR("GET")) || str_eq(call->method, STR("POST"));
 }
 
+static int read_parameters(struct request *request, struct str query)
+{
+    int r = params_add(&request->params, request->arena, query, PARAM_QUERY, &request->fail);
+
+    if (r < 0)
+        return r;
+    /* What the query says decides whether a JSON body may be read; a form can still make it V1. */
+    request->auth = auth_kind_of(request);
+    return read_body(request);
+}
+
 int route_read(struct request *request)
 {
     const struct call *call = request->call;
     struct target target = target_split(call->target);
     int r;
 
-    request->format = route_guess_format(call);
+    request->format = format_by_headers(call);
     request->path = target.path;
     request->query = target.query;
     request->raw_host = call_header(call, STR("host"));
     request->host = str_empty(request->raw_host) ? target.authority : str_trim(request->raw_host);
     request->authorization = call_header(call, STR("authorization"));
-    if (!is_plain_call(call))
-        return fail(&request->fail, E_UNSUPPORTED_HTTP_METHOD);
-    r = params_add(&request->params, request->arena, target.query, PARAM_QUERY, &request->fail);
-    if (r < 0)
+    r = is_plain_call(call) ? read_parameters(request, target.query)
+                            : fail(&request->fail, E_UNSUPPORTED_HTTP_METHOD);
+    if (r < 0) { /* what can't be read still says in which format it wants to be told so */
+        request->format = route_guess_format(call);
         return r;
-    /* What the query says decides whether a JSON body may be read; a form can still make it V1. */
-    request->auth = auth_kind_of(request);
-    r = read_body(request);
-    if (r < 0)
-        return r;
+    }
     params_sort(&request->params);
     if (!content_is(call, STR("application/json")))
         request->auth = auth_kind_of(request);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/mutex.h"
 #include "http/internal.h"
 
 #define EVENTS_MAX 256
@@ -350,6 +351,7 @@ static void *loop_run(void *arg)
     struct epoll_event events[EVENTS_MAX];
     bool stopping = false;
 
+    (void)pthread_setname_np(pthread_self(), "http"); /* for people only */
     loop->now_us = monotonic_us();
     for (;;) {
         usec_t next = expire(loop);
@@ -380,7 +382,7 @@ static int loop_init(struct http *http, struct loop *loop, struct fail *fail)
     list_init(&loop->pool);
     list_init(&loop->answered);
     list_init(&loop->newcomers);
-    (void)pthread_mutex_init(&loop->mutex, NULL);
+    mutex_init_brief(&loop->mutex);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0)

@@ -146,6 +146,11 @@ static int fault_disk_clear(struct hypervisor *hv, struct str host_id, struct st
     FAULT_CALL(hv, disk_clear, host_id, id, disk_id);
 }
 
+static int fault_disk_delete(struct hypervisor *hv, struct str disk_id)
+{
+    FAULT_CALL(hv, disk_delete, disk_id);
+}
+
 static int fault_disk_written(struct hypervisor *hv, struct str host_id, struct str id,
                               struct str disk_id, bool *ret)
 {
@@ -201,6 +206,7 @@ static const struct hypervisor_ops fault_ops = {
     .probe = fault_probe,
     .list = fault_list,
     .disk_clear = fault_disk_clear,
+    .disk_delete = fault_disk_delete,
     .disk_written = fault_disk_written,
     .simulate = fault_simulate,
 };

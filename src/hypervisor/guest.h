@@ -7,7 +7,7 @@
  *          START            boot_us             PRESS, POWEROFF            shutdown_us
  *   OFF ──────────▶ BOOTING ───────▶ RUNNING ──────────────────▶ LEAVING ─────────────▶ OFF (GUEST)
  *                      ▲                │                           │
- *                      └───── RESET ────┴───────────────────────────┘
+ *                      └ RESET, REBOOT ─┴────────── RESET ──────────┘
  *
  *   any live phase: CUT ──▶ ENDING ── GUEST_CUT_US ──▶ OFF (CUT)
  *                   CRASH, HOST_FAIL ──▶ OFF (CRASH, HOST) at once
@@ -50,6 +50,7 @@ enum guest_verb {
     GUEST_SET_DEAF, /* arg: does it ignore the power button? */
     GUEST_SET_HANG, /* arg: does its monitor hang? */
     GUEST_CLEAR,    /* arg: index of the disk */
+    GUEST_REBOOT,   /* its own wish: down and up again in the same machine */
     GUEST_VERB_COUNT,
 };
 

@@ -9,6 +9,8 @@
  * 4. Events are hints: they may be lost, late, doubled, reordered. Truth is what hv_probe returns.
  * 5. A machine that hv_probe calls OFF is dead: no process of it lives (law 3).
  * 6. Machines outlive this process.
+ * 7. A local disk goes with its machine. What is on a cloud disk stays when its machine goes, and the next machine that is
+ *    defined with it finds it there, on whichever host; only disk_delete removes it.
  * Calls may block for as long as a host takes; they come from the engine's workers, several at a time for different machines.
  */
 #pragma once
@@ -70,6 +72,7 @@ struct machine_event {
     struct str id;
     int64_t incarnation;
     enum machine_state state;
+    bool more; /* the next one comes at once: no need to wake anybody for this one alone */
 };
 
 /* Called from any thread, with no lock of the hypervisor held; must not block and must not call the hypervisor. */
@@ -82,7 +85,7 @@ struct hypervisor_ops {
     int (*host_remove)(struct hypervisor *hv, struct str host_id);
     void (*watch)(struct hypervisor *hv, machine_watch_fn fn, void *arg);
     int (*define)(struct hypervisor *hv, struct str host_id, const struct machine_spec *spec, struct fail *fail);
-    int (*undefine)(struct hypervisor *hv, struct str host_id, struct str id); /* OFF only: -E_BUSY; absent: 0; its disks go */
+    int (*undefine)(struct hypervisor *hv, struct str host_id, struct str id); /* OFF only: -E_BUSY; absent: 0; law 7 */
     int (*start)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, struct fail *fail);
     int (*press)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation); /* agent, else power button */
     int (*resume)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation);
@@ -93,6 +96,8 @@ struct hypervisor_ops {
     int (*list)(struct hypervisor *hv, struct str host_id, void (*each)(void *arg, struct str id, const struct machine_status *st),
                 void *arg);
     int (*disk_clear)(struct hypervisor *hv, struct str host_id, struct str id, struct str disk_id); /* OFF only; reads zeros after */
+    /* A cloud disk that no machine has any more is gone for good; one that isn't there: 0. */
+    int (*disk_delete)(struct hypervisor *hv, struct str disk_id);
     /* Has the disk been written since it was made or cleared? */
     int (*disk_written)(struct hypervisor *hv, struct str host_id, struct str id, struct str disk_id, bool *ret);
     /* Knobs of simulated hosts and guests (ecsctl sim …); real ones refuse with -E_UNSUPPORTED_OPERATION. `machine_id` absent: the host. */

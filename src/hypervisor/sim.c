@@ -2,9 +2,12 @@
 #include "hypervisor/sim.h"
 
 #include "base/mem.h"
+#include "base/mutex.h"
 #include "hypervisor/sim_impl.h"
 
 #define SIM_ADVANCE_BATCH 256 /* ends of phases under one hold of the lock */
+/* From one look to the next: guests that end by the thousand are told of in bunches. */
+#define SIM_REST_US (1 * USEC_PER_MSEC)
 
 struct sim *sim_of(struct hypervisor *hv)
 {
@@ -81,6 +84,30 @@ struct sim_host *sim_host_new(struct sim *sim, struct str id)
     sim->hosts[sim->host_count++] = host;
     map_put(&sim->host_ids, host_id_of(host), host);
     return host;
+}
+
+static void host_free(struct sim_host *host)
+{
+    size_t cursor = 0;
+    struct str id;
+    void *value;
+
+    while (map_next(&host->machines, &cursor, &id, &value)) {
+        struct sim_machine *machine = value;
+
+        guest_done(&machine->guest);
+        xfree(machine);
+    }
+    map_done(&host->machines);
+    xfree(host);
+}
+
+void sim_host_drop(struct sim *sim, struct sim_host *host)
+{
+    assert(!host->written && host->number == sim->host_count - 1);
+    map_take(&sim->host_ids, host_id_of(host));
+    sim->host_count--;
+    host_free(host);
 }
 
 struct sim_machine *sim_machine_find(const struct sim_host *host, struct str id)
@@ -214,18 +241,23 @@ usec_t sim_advance(struct hypervisor *hv)
 static void *sim_thread(void *arg)
 {
     struct sim *sim = arg;
+    /* A clock that is moved by hand stands still between two moves: nothing may wait for a rest. */
+    usec_t rest_us = env_is_virtual(sim->settings.env) ? 0 : SIM_REST_US;
 
+    (void)pthread_setname_np(pthread_self(), "sim"); /* for people only */
     sim_lock(sim);
     while (!sim->stopping) {
+        usec_t rested_us = sim_now(sim) + rest_us;
         usec_t next_us;
 
         sim->wake_us = 0;
         run_due(sim);
         next_us = next_due(sim);
-        if (sim->stopping || next_us <= sim_now(sim))
+        if (sim->stopping || MAX_OF(next_us, rested_us) <= sim_now(sim))
             continue;
         sim->wake_us = next_us;
-        env_wait(sim->settings.env, &sim->wake, &sim->lock, sim_env_time(sim, next_us));
+        env_wait(sim->settings.env, &sim->wake, &sim->lock,
+                 sim_env_time(sim, MAX_OF(next_us, rested_us)));
     }
     sim_unlock(sim);
     return NULL;
@@ -260,22 +292,6 @@ static void sim_stop(struct sim *sim)
         (void)pthread_join(sim->thread, NULL); /* it is ours and was not joined */
 }
 
-static void host_free(struct sim_host *host)
-{
-    size_t cursor = 0;
-    struct str id;
-    void *value;
-
-    while (map_next(&host->machines, &cursor, &id, &value)) {
-        struct sim_machine *machine = value;
-
-        guest_done(&machine->guest);
-        xfree(machine);
-    }
-    map_done(&host->machines);
-    xfree(host);
-}
-
 /* Closing is no power cut: what the journal says goes on in time. */
 void sim_close(struct hypervisor *hv)
 {
@@ -286,6 +302,7 @@ void sim_close(struct hypervisor *hv)
     timers_done(&sim->timers);
     for (uint32_t i = 0; i < sim->host_count; i++)
         host_free(sim->hosts[i]);
+    sim_kept_free(sim);
     map_done(&sim->host_ids);
     xfree(sim->hosts);
     journal_close(&sim->journal);
@@ -310,8 +327,9 @@ int sim_open(const struct sim_settings *settings, struct fail *fail, struct hype
     sim->journal.fd = -1;
     list_init(&sim->ready);
     map_init(&sim->host_ids, env_random_u64(settings->env));
-    r = pthread_mutex_init(&sim->lock, NULL);
-    r |= pthread_cond_init(&sim->wake, NULL);
+    map_init(&sim->kept, env_random_u64(settings->env));
+    mutex_init_brief(&sim->lock);
+    r = pthread_cond_init(&sim->wake, NULL);
     r |= pthread_cond_init(&sim->quiet, NULL);
     r |= pthread_cond_init(&sim->delayed, NULL);
     assert(r == 0); /* Linux never refuses default ones */

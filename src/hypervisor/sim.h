@@ -35,6 +35,8 @@ int sim_start(struct hypervisor *hv) must_check;
 /* Carries out everything that is due by now; returns when the next thing is due (USEC_NEVER:
  * nothing). */
 usec_t sim_advance(struct hypervisor *hv);
+/* Is there something on a cloud disk that no machine has? */
+bool sim_disk_kept(struct hypervisor *hv, struct str disk_id);
 /* -E_NOT_FOUND: no such host, machine or disk. Looks past a host that is down: for tests and the
  * operator. */
 int sim_disk_state(struct hypervisor *hv, struct str host_id, struct str id, struct str disk_id,

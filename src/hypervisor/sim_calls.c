@@ -71,7 +71,10 @@ static int sim_host_add(struct hypervisor *hv, struct str host_id, struct str ur
         host = sim_host_new(sim, host_id);
     if (!host->written)
         r = sim_write_host(sim, host, sim_now(sim));
-    host->attached = r == 0;
+    if (r == 0)
+        host->attached = true;
+    else
+        sim_host_drop(sim, host);
     sim_unlock(sim);
     return r;
 }
@@ -147,6 +150,7 @@ static int machine_redefine(struct sim *sim, struct sim_machine *machine,
     machine->vcpus = spec->vcpus;
     machine->memory_mib = spec->memory_mib;
     old.disks = guest_set_disks(&machine->guest, spec->disks, spec->disk_count);
+    sim_kept_fill(sim, &machine->guest);
     r = sim_write_machine(sim, machine, now_us);
     if (r < 0) {
         guest_done(&machine->guest);
@@ -155,6 +159,7 @@ static int machine_redefine(struct sim *sim, struct sim_machine *machine,
         machine->memory_mib = old_memory_mib;
         return r;
     }
+    sim_disks_move(sim, &old, &machine->guest);
     guest_done(&old);
     return 0;
 }
@@ -212,8 +217,10 @@ static int sim_undefine(struct hypervisor *hv, struct str host_id, struct str id
             r = -E_BUSY;
         else
             r = sim_write_undefine(sim, machine, now_us);
-        if (r == 0)
+        if (r == 0) {
+            sim_disks_move(sim, &machine->guest, &(struct guest){0});
             sim_machine_drop(sim, machine);
+        }
     }
     sim_unlock(sim);
     return r;
@@ -431,6 +438,7 @@ const struct hypervisor_ops sim_ops = {
     .probe = sim_probe,
     .list = sim_list,
     .disk_clear = sim_disk_clear,
+    .disk_delete = sim_disk_delete,
     .disk_written = sim_disk_written,
     .simulate = sim_simulate,
 };

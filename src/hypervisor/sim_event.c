@@ -73,13 +73,14 @@ void sim_note_unseen(struct sim *sim, struct sim_host *host)
     }
 }
 
-static void note_tell(const struct sim_note *note, machine_watch_fn watch, void *arg)
+static void note_tell(const struct sim_note *note, bool more, machine_watch_fn watch, void *arg)
 {
     struct machine_event event = {
         .host_id = host_id_of(note->host),
         .id = str_slice(note->id, note->id_len),
         .incarnation = note->incarnation,
         .state = note->state,
+        .more = more,
     };
 
     watch(arg, &event);
@@ -113,7 +114,7 @@ void sim_deliver(struct sim *sim)
         struct sim_note *note = list_item(node, struct sim_note, node);
 
         if (watch)
-            note_tell(note, watch, arg);
+            note_tell(note, node->next != &taken, watch, arg);
         xfree(note);
     }
     sim_lock(sim);

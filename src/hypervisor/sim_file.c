@@ -16,6 +16,8 @@ enum {
                       */
     RECORD_UNDEFINE, /* number: machine */
     RECORD_ORDER,    /* number: machine; what: enum guest_verb; value: its argument */
+    RECORD_KEPT,     /* a cloud disk that no machine has. Tail: its id, what is on it */
+    RECORD_DISK_DELETE, /* tail: its id */
 };
 
 /* ── one machine as bytes ── */
@@ -110,6 +112,24 @@ static void take_guest(struct reader *in, struct guest *guest)
     guest->hang = take_bounded(in, 1) != 0;
 }
 
+static void put_data(struct buf *out, const struct sim_disk *data)
+{
+    put_int(out, data->written);
+    put_int(out, data->durable);
+    put_int(out, data->cached);
+    put_int(out, data->lost);
+}
+
+static struct sim_disk take_data(struct reader *in)
+{
+    struct sim_disk data = {.written = take_bounded(in, 1) != 0};
+
+    data.durable = take_int(in);
+    data.cached = take_int(in);
+    data.lost = take_int(in);
+    return data;
+}
+
 static void put_machine(struct buf *out, const struct sim_machine *machine)
 {
     const struct guest *guest = &machine->guest;
@@ -127,15 +147,14 @@ static void put_machine(struct buf *out, const struct sim_machine *machine)
         put_str(out, disk->image_id);
         put_int(out, disk->size_gib);
         put_int(out, disk->local);
-        put_int(out, disk->data.written);
-        put_int(out, disk->data.durable);
-        put_int(out, disk->data.cached);
-        put_int(out, disk->data.lost);
+        put_data(out, &disk->data);
     }
 }
 
-static void take_disks(struct reader *in, struct guest *guest)
+/* Returns the disks that were there before, to be freed; NULL when the bytes are bad: then nothing has changed. */
+static struct guest_disk *take_disks(struct reader *in, struct guest *guest)
 {
+    struct guest_disk *before = NULL;
     size_t count = (size_t)take_bounded(in, SIM_DISKS_MAX);
     struct machine_disk *disks = xcalloc(count + 1, sizeof(*disks));
     struct sim_disk *data = xcalloc(count + 1, sizeof(*data));
@@ -146,18 +165,16 @@ static void take_disks(struct reader *in, struct guest *guest)
         disks[i].image_id = take_str(in, SIM_TEXT_MAX);
         disks[i].size_gib = take_int(in);
         disks[i].local = take_bounded(in, 1) != 0;
-        data[i].written = take_bounded(in, 1) != 0;
-        data[i].durable = take_int(in);
-        data[i].cached = take_int(in);
-        data[i].lost = take_int(in);
+        data[i] = take_data(in);
     }
     if (!in->bad) {
-        xfree(guest_set_disks(guest, disks, count));
+        before = guest_set_disks(guest, disks, count);
         for (size_t i = 0; i < count; i++)
             guest->disks[i].data = data[i];
     }
     xfree(data);
     xfree(disks);
+    return before;
 }
 
 /* ── writing ── */
@@ -199,6 +216,13 @@ int sim_write_undefine(struct sim *sim, const struct sim_machine *machine, usec_
         .kind = RECORD_UNDEFINE, .number = machine->number, .time_us = now_us};
 
     return sim_write(sim, record, STR_NONE);
+}
+
+int sim_write_disk_delete(struct sim *sim, struct str disk_id, usec_t now_us)
+{
+    struct journal_record record = {.kind = RECORD_DISK_DELETE, .time_us = now_us};
+
+    return sim_write(sim, record, disk_id);
 }
 
 int sim_write_host(struct sim *sim, struct sim_host *host, usec_t now_us)
@@ -281,6 +305,22 @@ static uint32_t number_machines(struct sim *sim, struct journal_rewrite *rewrite
     return number;
 }
 
+static void rewrite_kept(struct sim *sim, struct journal_rewrite *rewrite, struct buf *tail)
+{
+    struct journal_record record = {.kind = RECORD_KEPT, .time_us = sim->last_us};
+    size_t cursor = 0;
+    struct str id;
+    void *value;
+
+    while (map_next(&sim->kept, &cursor, &id, &value)) {
+        buf_reset(tail);
+        put_str(tail, id);
+        put_data(tail, &((struct sim_kept *)value)->data);
+        assert(!tail->full);
+        journal_rewrite_add(rewrite, record, buf_str(tail));
+    }
+}
+
 static int sim_rewrite(struct sim *sim)
 {
     struct journal_rewrite rewrite;
@@ -294,6 +334,7 @@ static int sim_rewrite(struct sim *sim)
             rewrite_host(&rewrite, sim->hosts[i], sim->last_us);
     (void)number_machines(sim, &rewrite,
                           &tail); /* the numbers hold only if the file takes its place */
+    rewrite_kept(sim, &rewrite, &tail);
     r = journal_rewrite_end(&rewrite);
     if (r == 0)
         sim->next_number = number_machines(sim, NULL, NULL);
@@ -379,12 +420,20 @@ static int replay_host_fail(struct replay *replay, const struct journal_record *
     return 0;
 }
 
+/* What ended by itself before the record was written. */
+static void replay_settle(struct sim_machine *machine, usec_t time_us)
+{
+    while (guest_settle(&machine->guest, time_us))
+        continue;
+}
+
 static int replay_define(struct replay *replay, const struct journal_record *record,
                          struct str tail)
 {
     struct sim_host *host = replay_host(replay, record->value);
     struct reader in = {.rest = tail};
     struct sim_machine *machine;
+    struct guest before;
     struct str id = take_str(&in, SIM_ID_MAX);
 
     if (!host || id.len == 0 || record->number == UINT32_MAX)
@@ -398,9 +447,15 @@ static int replay_define(struct replay *replay, const struct journal_record *rec
     replay->sim->next_number = MAX_OF(replay->sim->next_number, record->number + 1);
     machine->vcpus = take_int(&in);
     machine->memory_mib = take_int(&in);
+    replay_settle(machine, record->time_us);
+    before = machine->guest;
     take_guest(&in, &machine->guest);
-    take_disks(&in, &machine->guest);
-    return in.bad || in.rest.len > 0 ? -E_IO : 0;
+    before.disks = take_disks(&in, &machine->guest);
+    if (in.bad || in.rest.len > 0)
+        return -E_IO;
+    sim_disks_move(replay->sim, &before, &machine->guest);
+    guest_done(&before);
+    return 0;
 }
 
 static int replay_undefine(struct replay *replay, const struct journal_record *record)
@@ -410,7 +465,27 @@ static int replay_undefine(struct replay *replay, const struct journal_record *r
     if (!machine)
         return -E_IO;
     replay->machines[record->number] = NULL;
+    replay_settle(machine, record->time_us);
+    sim_disks_move(replay->sim, &machine->guest, &(struct guest){0});
     sim_machine_drop(replay->sim, machine);
+    return 0;
+}
+
+static int replay_kept(struct replay *replay, struct str tail)
+{
+    struct reader in = {.rest = tail};
+    struct str id = take_str(&in, SIM_TEXT_MAX);
+    struct sim_disk data = take_data(&in);
+
+    if (in.bad || in.rest.len > 0 || id.len == 0)
+        return -E_IO;
+    sim_keep(replay->sim, id, &data);
+    return 0;
+}
+
+static int replay_disk_delete(struct replay *replay, struct str tail)
+{
+    sim_unkeep(replay->sim, tail);
     return 0;
 }
 
@@ -430,8 +505,7 @@ static int replay_order(struct replay *replay, const struct journal_record *reco
 
     if (!machine)
         return -E_IO;
-    while (guest_settle(&machine->guest, record->time_us))
-        continue;
+    replay_settle(machine, record->time_us);
     /* Only orders that acted were written, and they act again: anything else is another program's
      * file. */
     if (!order_is_sane(&machine->guest, verb, record->value) ||
@@ -461,6 +535,10 @@ static int replay_record(void *arg, const struct journal_record *record, struct 
         return replay_undefine(replay, record);
     case RECORD_ORDER:
         return replay_order(replay, record);
+    case RECORD_KEPT:
+        return replay_kept(replay, tail);
+    case RECORD_DISK_DELETE:
+        return replay_disk_delete(replay, tail);
     default:
         return -E_IO;
     }

@@ -4,6 +4,7 @@
  *
  * sim.c        open and close, lock, time, hosts and machines
  * sim_calls.c  the calls of hypervisor.h
+ * sim_disk.c   what is on cloud disks while no machine has them
  * sim_event.c  what the watcher is told, and when
  * sim_file.c   the journal: how state becomes records and records become state
  * sim_knob.c   simulate(): names and values
@@ -44,7 +45,7 @@ struct sim_host {
     struct map machines; /* id → struct sim_machine */
     uint32_t number;     /* in sim->hosts */
     bool attached;       /* host_add was called and host_remove was not */
-    bool written;        /* the journal knows it */
+    bool written;        /* the journal knows it; only sim_host_add sees one that it doesn't */
     int64_t knobs[HOST_KNOB_COUNT];
     size_t id_len;
     char id[SIM_ID_MAX + 1];
@@ -59,6 +60,13 @@ struct sim_machine {
     uint32_t number; /* in the journal */
     bool unseen;     /* changed while the host was out of reach: told when it is back */
     uint8_t id_len;
+    char id[];
+};
+
+/* What is on a cloud disk that no machine has. One that was never written is not kept: it is blank. */
+struct sim_kept {
+    struct sim_disk data;
+    size_t id_len;
     char id[];
 };
 
@@ -86,6 +94,7 @@ struct sim {
     uint32_t host_count;
     uint32_t next_number;
     size_t machine_count;
+    struct map kept; /* disk id → struct sim_kept */
     struct timers timers;
     struct list ready; /* notes to deliver now, oldest first */
     struct journal journal;
@@ -123,6 +132,8 @@ usec_t sim_env_time(const struct sim *sim, usec_t sim_us);
 void sim_close(struct hypervisor *hv);
 struct sim_host *sim_host_find(const struct sim *sim, struct str id);
 struct sim_host *sim_host_new(struct sim *sim, struct str id);
+/* The newest host, which the journal does not know: its number is free again. */
+void sim_host_drop(struct sim *sim, struct sim_host *host);
 struct sim_machine *sim_machine_find(const struct sim_host *host, struct str id);
 struct sim_machine *sim_machine_new(struct sim *sim, struct sim_host *host, struct str id);
 void sim_machine_drop(struct sim *sim, struct sim_machine *machine);
@@ -136,6 +147,17 @@ void sim_host_fail(struct sim *sim, struct sim_host *host, usec_t now_us);
 
 /* ── sim_calls.c ── */
 extern const struct hypervisor_ops sim_ops;
+
+int sim_disk_delete(struct hypervisor *hv, struct str disk_id);
+
+/* ── sim_disk.c; with the lock held ── */
+void sim_keep(struct sim *sim, struct str id, const struct sim_disk *data);
+void sim_unkeep(struct sim *sim, struct str id);
+/* A new definition finds what is on its cloud disks. */
+void sim_kept_fill(const struct sim *sim, struct guest *guest);
+/* `now` replaces `before`: cloud disks that left are kept, those that came are the machine's. Either may have no disks. */
+void sim_disks_move(struct sim *sim, const struct guest *before, const struct guest *now);
+void sim_kept_free(struct sim *sim);
 
 /* ── sim_event.c; with the lock held ── */
 /* The machine's state has changed. */
@@ -157,6 +179,7 @@ int sim_write_order(struct sim *sim, const struct sim_machine *machine, enum gue
 int sim_write_machine(struct sim *sim, const struct sim_machine *machine, usec_t now_us) must_check;
 int sim_write_undefine(struct sim *sim, const struct sim_machine *machine, usec_t now_us)
     must_check;
+int sim_write_disk_delete(struct sim *sim, struct str disk_id, usec_t now_us) must_check;
 int sim_write_host(struct sim *sim, struct sim_host *host, usec_t now_us) must_check;
 int sim_write_knob(struct sim *sim, const struct sim_host *host, enum host_knob knob, int64_t value,
                    usec_t now_us) must_check;

@@ -39,6 +39,7 @@ static const struct knob guest_knobs[] = {
     {"ignore-power-button", KNOB_SWITCH, GUEST_SET_DEAF},
     {"hang", KNOB_SWITCH, GUEST_SET_HANG},
     {"poweroff", KNOB_ACTION, GUEST_POWEROFF},
+    {"reboot", KNOB_ACTION, GUEST_REBOOT},
     {"crash", KNOB_ACTION, GUEST_CRASH},
     {"pause", KNOB_ACTION, GUEST_PAUSE},
     {"resume", KNOB_ACTION, GUEST_RESUME},

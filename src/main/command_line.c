@@ -60,9 +60,12 @@ static void print_help(void)
            "  endpoint      where the API answers, written once it does\n"
            "  endpoint-tls  the same for --listen-tls\n"
            "  credentials   the first account's access key, made at the first start, or taken from\n"
-           "                ECSD_ACCESS_KEY_ID and ECSD_ACCESS_KEY_SECRET\n"
+           "                ECSD_ACCESS_KEY_ID and ECSD_ACCESS_KEY_SECRET (both, 8 to 128 characters)\n"
            "  admin.sock    what ecsctl talks to\n"
-           "  ecsd.db       the store; back up with its -wal file, or with `sqlite3 ecsd.db .backup`\n"
+           "  sim.journal   the simulated machines\n"
+           "  ecsd.db       the store\n"
+           "Backup, while ecsd runs: copy sim.journal, then `sqlite3 ecsd.db \".backup FILE\"`. While it is stopped: copy\n"
+           "sim.journal, ecsd.db and, if it is there, ecsd.db-wal.\n"
            "\nSignals: TERM and INT finish what has begun and end; a second one ends at once; HUP is noted in the log.\n"
            "Exit status: 0 stopped on request, 1 could not start or go on, 2 flags or options are wrong.\n");
 }
@@ -142,6 +145,10 @@ static enum command_result take_argument(struct reading *reading, int argc, char
 
         if (!str_eq(name, str_from(words[i].name)))
             continue;
+        if (!words[i].value && value) {
+            (void)fprintf(stderr, "ecsd: %s takes no value\n", words[i].name);
+            return COMMAND_BAD;
+        }
         if (words[i].value && !value) {
             if (*at + 1 >= argc) {
                 (void)fprintf(stderr, "ecsd: %s needs %s\n", words[i].name, words[i].value);

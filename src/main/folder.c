@@ -13,7 +13,7 @@ int folder_make(const char *dir, struct fail *fail)
 
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        (void)mkdir(path, 0755); /* a parent that is there or can't be made shows below */
+        (void)mkdir(path, 0700); /* a parent that is there or can't be made shows below */
         *slash = '/';
     }
     if (mkdir(path, 0700) < 0 && errno != EEXIST)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actions/tenant.h"
@@ -20,6 +21,8 @@
 #include "hypervisor/sim.h"
 
 #define START_ARENA_BYTES ((size_t)16 << 20) /* command line, options and what start-up says */
+#define CREDENTIAL_BYTES_MIN 8 /* as CreateKey has it */
+#define CREDENTIAL_BYTES_MAX 128
 #define DRAIN_US (10 * USEC_PER_SEC)         /* for calls that have begun, at the end */
 
 struct daemon {
@@ -48,6 +51,7 @@ static void tune_process(const struct options *options)
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
     (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a full disk: the write fails, and the caller is told */
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)
         return;
     files.rlim_cur = MIN_OF(files.rlim_max, MAX_OF(files.rlim_cur, (rlim_t)options->http_max_connections + 256));
@@ -92,6 +96,8 @@ static void wait_for_signal(void)
 
 struct bootstrap {
     const struct options *options;
+    struct str key_id; /* absent: made */
+    struct str key_secret;
     struct fail *fail;
 };
 
@@ -103,8 +109,8 @@ static int bootstrap_run(struct tx *tx, void *arg)
         .stopped_mode = bootstrap->options->account_stopped_mode == ACCOUNT_STOPPED_MODE_STOP_CHARGING
                             ? STOPPED_MODE_STOP_CHARGING
                             : STOPPED_MODE_KEEP_CHARGING,
-        .access_key_id = str_from(getenv("ECSD_ACCESS_KEY_ID")),
-        .access_key_secret = str_from(getenv("ECSD_ACCESS_KEY_SECRET")),
+        .access_key_id = bootstrap->key_id,
+        .access_key_secret = bootstrap->key_secret,
     };
     struct access_key *key;
     bool made;
@@ -138,12 +144,53 @@ static int write_credentials(struct daemon *daemon, struct fail *fail)
     return r;
 }
 
+static bool credential_is_good(struct str text)
+{
+    return str_is_token(text) && text.len >= CREDENTIAL_BYTES_MIN && text.len <= CREDENTIAL_BYTES_MAX;
+}
+
+/* What the first key is to be, if somebody has a wish; an empty variable is none. */
+static int read_wish(struct bootstrap *order)
+{
+    struct str id = str_from(getenv("ECSD_ACCESS_KEY_ID"));
+    struct str secret = str_from(getenv("ECSD_ACCESS_KEY_SECRET"));
+
+    if (str_empty(id) && str_empty(secret))
+        return 0;
+    if (!credential_is_good(id) || !credential_is_good(secret))
+        return fail_text(order->fail, E_INVALID,
+                         "ECSD_ACCESS_KEY_ID and ECSD_ACCESS_KEY_SECRET: give both or neither, each %d to %d printable ASCII "
+                         "characters without blanks",
+                         CREDENTIAL_BYTES_MIN, CREDENTIAL_BYTES_MAX);
+    order->key_id = id;
+    order->key_secret = secret;
+    return 0;
+}
+
+static int is_first_start(struct store *store, bool *ret)
+{
+    struct tx *tx = store_read_begin(store);
+    struct account *accounts;
+    size_t count;
+    int r = store_account_list(tx, &accounts, &count);
+
+    store_read_end(tx);
+    if (r == 0)
+        *ret = count == 0;
+    return r;
+}
+
 /* Also after a crash between the account's commit and the file. */
 static int bootstrap(struct daemon *daemon, struct fail *fail)
 {
     struct bootstrap order = {.options = &daemon->line.options.values, .fail = fail};
-    int r = store_write(daemon->store, bootstrap_run, &order);
+    bool first = false;
+    int r = is_first_start(daemon->store, &first);
 
+    if (r == 0 && first)
+        r = read_wish(&order);
+    if (r == 0)
+        r = store_write(daemon->store, bootstrap_run, &order);
     if (r < 0)
         return fail->code ? r : fail_text(fail, E_IO, "can't set up the store in %s", daemon->line.data);
     if (access(folder_path(fail->arena, daemon->line.data, "credentials"), F_OK) == 0)
@@ -174,6 +221,14 @@ static int start_store(struct daemon *daemon, struct fail *fail)
         return fail_text(fail, E_IO, "can't start the store's threads");
     daemon->store_started = true;
     return bootstrap(daemon, fail);
+}
+
+/* Rows carry times: what is started on them later must not live before them. */
+static int restore_clock(struct daemon *daemon, struct fail *fail)
+{
+    int r = daemon->line.virtual_clock ? engine_clock_restore(daemon->store, daemon->env) : 0;
+
+    return r < 0 ? fail_text(fail, E_IO, "can't read from the store where the virtual clock stands") : 0;
 }
 
 static int start_hypervisor(struct daemon *daemon, struct fail *fail)
@@ -224,6 +279,11 @@ static int open_gateway(struct daemon *daemon, struct fail *fail)
     return gateway_open(&settings, fail, &daemon->gateway);
 }
 
+static const char *unready(void *arg)
+{
+    return engine_unready(arg);
+}
+
 static int open_http(struct daemon *daemon, struct fail *fail)
 {
     struct http_settings settings = {
@@ -235,6 +295,8 @@ static int open_http(struct daemon *daemon, struct fail *fail)
         .listen_admin = daemon->line.listen_admin,
         .operator_path = folder_path(&daemon->arena, daemon->line.data, "admin.sock"),
         .dir = daemon->line.data,
+        .unready = unready,
+        .unready_arg = daemon->engine,
     };
 
     settings.health = arena_printf(&daemon->arena, "{\"status\":\"ok\",\"version\":\"%s\",\"machines\":\"simulated\",\"clock\":\"%s\"}\n",
@@ -289,7 +351,9 @@ static int start(struct daemon *daemon, struct fail *fail)
         return r;
     /* The store's lock says that nobody else serves this folder: an old endpoint is a lie. */
     forget_endpoint(daemon);
-    r = start_hypervisor(daemon, fail);
+    r = restore_clock(daemon, fail);
+    if (r == 0)
+        r = start_hypervisor(daemon, fail);
     if (r == 0)
         r = open_engine(daemon, fail);
     if (r == 0)
@@ -345,6 +409,7 @@ int main(int argc, char **argv)
     sigset_t signals;
     int status = 0;
 
+    (void)umask(077); /* the store, its log and the journal hold secrets, whatever the folder's mode */
     arena_init(&daemon.arena, START_ARENA_BYTES);
     switch (command_line_read(argc, argv, &daemon.arena, &daemon.line)) {
     case COMMAND_DONE:

@@ -20,6 +20,9 @@
 
 #include "gen/options.h"
 
+/* 2099-12-31T15:59Z: what the service shows for instances that never expire. */
+#define EXPIRY_POSTPAID_US (4102415940 * USEC_PER_SEC)
+
 #define MAY SM_MAY
 
 static const struct sm_state instance_states[] = {
@@ -107,6 +110,11 @@ enum stopped_mode instance_shown_stopped_mode(const struct instance *inst)
     if (inst->state != INSTANCE_STATE_STOPPED || !instance_may_stop_charging(inst))
         return STOPPED_MODE_NOT_APPLICABLE;
     return (enum stopped_mode)inst->stopped_mode;
+}
+
+usec_t instance_shown_expiry(const struct instance *inst)
+{
+    return inst->expires_us != 0 ? inst->expires_us : EXPIRY_POSTPAID_US;
 }
 
 static bool is_locked(const struct instance *inst, enum lock_reason reason)

@@ -9,7 +9,8 @@
  *      └── boot failed ─┘
  *
  * Invariants: 1. state changes only through instance_move.  2. job_id is set exactly while state is PENDING, STARTING or
- * STOPPING.  3. incarnation grows by one at each start and never otherwise.  4. host_id is set while capacity is reserved,
+ * STOPPING.  3. incarnation grows at each start, by one, and never otherwise but past
+ * a machine that is ahead of a restored store.  4. host_id is set while capacity is reserved,
  * that is always but in StopCharging's Stopped.  5. stopped_mode is meaningful in STOPPED only.
  */
 #pragma once
@@ -105,6 +106,8 @@ int instance_stopped_mode_for(const struct instance *inst, int asked, int accoun
 bool instance_clears_local_disks(const struct instance *inst, const struct stop_rules *rules);
 /* What Describe shows: Not-applicable unless Stopped and able to stop charging. */
 enum stopped_mode instance_shown_stopped_mode(const struct instance *inst);
+/* What Describe shows as ExpiredTime, and filters by: the end of the subscription, or the far day of those who pay as they go. */
+usec_t instance_shown_expiry(const struct instance *inst);
 
 /*
  * Checks of the API, in its order (stop-instance.md §5; lifecycle.md §3 for the others); the first that fails is the

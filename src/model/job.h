@@ -25,6 +25,7 @@ struct job {
     int stopped_mode;       /* enum stopped_mode, to be shown when Stopped */
     int reason;             /* enum stop_reason: who asked */
     struct str request_id;  /* of the API call; absent: our own doing */
+    struct str disks;       /* delete: ids of the disks that go with the instance, a space after each */
     struct str error;       /* latest failure, for `ecsctl job show`; absent: none */
     struct str holder;      /* node that runs it */
     int64_t epoch;          /* of the holder's lease */

@@ -36,6 +36,13 @@ void page_check_add_i64(struct page_check *check, int64_t value)
     add_bytes(check, &value, sizeof(value));
 }
 
+void page_check_add_list(struct page_check *check, const struct str_list *list)
+{
+    page_check_add_i64(check, list ? (int64_t)list->count : -1);
+    for (size_t i = 0; list && i < list->count; i++)
+        page_check_add(check, list->items[i]);
+}
+
 struct str page_token_make(struct arena *arena, const struct page_check *check, struct str after)
 {
     size_t len = CHECK_BYTES + after.len;

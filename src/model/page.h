@@ -20,6 +20,8 @@ struct page_check {
 void page_check_init(struct page_check *check);
 void page_check_add(struct page_check *check, struct str text);
 void page_check_add_i64(struct page_check *check, int64_t value);
+/* NULL differs from a list without items. */
+void page_check_add_list(struct page_check *check, const struct str_list *list);
 
 struct str page_token_make(struct arena *arena, const struct page_check *check, struct str after);
 /* -E_INVALID: not a token of ours, or one for other filters. */

@@ -80,6 +80,7 @@ void *checkpoint_thread(void *arg)
     struct store *store = arg;
     struct ticker ticker = {.commits = -1};
 
+    (void)pthread_setname_np(pthread_self(), "checkpoint"); /* for people only */
     pthread_mutex_lock(&store->checkpoint_mutex);
     while (!store->checkpoint_stop) {
         struct timespec until = deadline_after(store->checkpoint_ms);

@@ -50,13 +50,17 @@ struct shadow {
     int state;
 };
 
-/* Where to go back to. `open`: the database has a savepoint for it (it gets one at the first change
- * only). */
+/*
+ * Where to go back to. The database gets a savepoint at the first change only, and one for all
+ * levels that were waiting for it: they mean the same place. `savepoint` is its number, the outermost
+ * of those levels.
+ */
 struct level {
     size_t nonces;
     size_t tally_steps;
     size_t hooks;
-    bool open;
+    size_t savepoint;
+    bool open; /* the database has it */
 };
 
 struct tx {
@@ -72,6 +76,8 @@ struct tx {
     size_t depth;
     struct hook *hooks;
     size_t hook_count;
+    struct hook *last_hooks; /* after the batch; each once */
+    size_t last_hook_count;
     struct nonce_row *nonces;
     size_t nonce_count;
     struct tally_step *tally_steps;
@@ -82,6 +88,7 @@ struct tx {
     struct tally_entry *tally_latest;
     struct shadow shadows[TX_SHADOWS];
     size_t shadow_next;
+    bool tenants_changed; /* by this batch, perhaps undone */
     struct tx *next_free; /* readers */
 };
 
@@ -98,6 +105,7 @@ struct store {
     pthread_mutex_t turn;
     struct tx writer;
     struct nonce_set nonces;
+    usec_t nonce_floor_us; /* gate.c */
 
     /* queue */
     pthread_mutex_t queue_mutex;
@@ -124,6 +132,7 @@ struct store {
     struct db *checkpoint_db;
     atomic_int_fast64_t log_pages; /* of the write-ahead log, after the latest commit */
     atomic_int_fast64_t commits;
+    atomic_uint_fast64_t tenants_version; /* commits that changed an account or a key */
 };
 
 /* schema.c: brings the database to the newest shape, in one transaction. */

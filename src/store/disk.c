@@ -90,7 +90,8 @@ static bool disk_matches(const void *filter_of, const void *row)
            find_text(filter->instance_id, disk->instance_id) &&
            find_text(filter->name, disk->name) && find_int(filter->type, disk->type) &&
            find_int(filter->category, disk->category) && find_int(filter->status, disk->status) &&
-           find_int(filter->delete_with_instance, disk->delete_with_instance);
+           find_int(filter->delete_with_instance, disk->delete_with_instance) &&
+           find_between(disk->created_us, filter->created_from_us, filter->created_until_us);
 }
 
 static int disk_match(struct tx *tx, const void *filter_of, struct str id, bool wanted, void *item)
@@ -104,7 +105,8 @@ static int disk_match(struct tx *tx, const void *filter_of, struct str id, bool 
 static bool only_owner(const struct disk_filter *filter)
 {
     return !filter->zone_id.ptr && !filter->name.ptr && filter->type < 0 && filter->category < 0 &&
-           filter->status < 0 && filter->delete_with_instance < 0 && filter->tag_count == 0;
+           filter->status < 0 && filter->delete_with_instance < 0 && filter->tag_count == 0 &&
+           filter->created_from_us == 0 && filter->created_until_us == 0;
 }
 
 int store_disk_find(struct tx *tx, const struct disk_filter *filter, const struct page *page,

@@ -9,6 +9,13 @@
 #include "base/hash.h"
 #include "store/core.h"
 
+/*
+ * No nonce with an older time stamp is taken: it may have been forgotten. Of a clock that goes on,
+ * the gateway's window refuses such calls anyway; after one that ran ahead and was set back, they
+ * could be sent again.
+ */
+#define NONCE_FLOOR STR("nonce_floor_us")
+
 static void digest_of(struct arena *arena, struct str key_id, struct str nonce,
                       uint8_t digest[NONCE_DIGEST_BYTES])
 {
@@ -27,6 +34,8 @@ int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t s
     struct nonce_row row = {.stamp_us = stamp_us, .expires_us = expires_us};
 
     assert(tx->is_write && tx->depth > 0);
+    if (stamp_us < tx->store->nonce_floor_us)
+        return -E_EXISTS;
     digest_of(&tx->arena, key_id, nonce, row.digest);
     int r = nonce_set_add(&tx->store->nonces, row.digest, expires_us, tx->now);
     if (r < 0)
@@ -72,8 +81,10 @@ int nonce_load(struct store *store, struct tx *tx)
 {
     static const struct query query = {"SELECT digest, expires_us FROM nonce", NULL};
     struct rows rows;
-    int r = rows_start(tx, &query, NO_ARGS, &rows);
+    int r = store_number_get(tx, NONCE_FLOOR, &store->nonce_floor_us);
 
+    if (r == 0)
+        r = rows_start(tx, &query, NO_ARGS, &rows);
     if (r < 0)
         return r;
     while ((r = rows_next(&rows)) > 0) {
@@ -118,7 +129,10 @@ int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
     rows_end(&rows);
     if (r < 0 || last.len == 0)
         return r < 0 ? r : 0;
-    return rows_change(tx, &remove, ARGS(V_I64(stamp), V_BLOB(last)), NULL);
+    /* Too high is harmless: it stays when the transaction does not. */
+    tx->store->nonce_floor_us = MAX_OF(tx->store->nonce_floor_us, stamp + 1);
+    r = store_number_set(tx, NONCE_FLOOR, tx->store->nonce_floor_us);
+    return r < 0 ? r : rows_change(tx, &remove, ARGS(V_I64(stamp), V_BLOB(last)), NULL);
 }
 
 /* ── client tokens ── */

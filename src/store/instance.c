@@ -256,16 +256,6 @@ static int list(struct tx *tx, const struct query *query, const struct value *ar
     return 0;
 }
 
-int store_instance_transient(struct tx *tx, struct str after, int64_t limit,
-                             struct instance_list *ret)
-{
-    static const struct query query = {
-        "SELECT {c} FROM instance WHERE state IN (0, 1, 3) AND id > $1 ORDER BY id LIMIT $2",
-        &instance_hot_table};
-
-    return list(tx, &query, ARGS(V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
-}
-
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret)
 {
     static const struct query query = {
@@ -288,6 +278,25 @@ int store_instance_next_release(struct tx *tx, usec_t *ret)
 {
     static const struct query query = {
         "SELECT release_us FROM instance WHERE release_us > 0 ORDER BY release_us LIMIT 1", NULL};
+
+    return rows_number(tx, &query, NO_ARGS, USEC_NEVER, ret);
+}
+
+int store_instance_expiry_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret)
+{
+    static const struct query query = {
+        "SELECT {c} FROM instance WHERE expires_us > 0 AND (locks & 1) = 0 AND expires_us <= $1 "
+        "ORDER BY expires_us, id LIMIT $2",
+        &instance_hot_table};
+
+    return list(tx, &query, ARGS(V_I64(now), V_I64(limit + 1)), limit, ret);
+}
+
+int store_instance_next_expiry(struct tx *tx, usec_t *ret)
+{
+    static const struct query query = {"SELECT expires_us FROM instance WHERE expires_us > 0 AND "
+                                       "(locks & 1) = 0 ORDER BY expires_us LIMIT 1",
+                                       NULL};
 
     return rows_number(tx, &query, NO_ARGS, USEC_NEVER, ret);
 }

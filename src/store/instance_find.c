@@ -72,7 +72,7 @@ static bool hot_matches(const struct instance_filter *f, const struct instance *
            find_int(f->state, in->state) && find_int(f->charge_type, in->charge_type) &&
            find_in(f->public_ips, in->public_ip) && find_in(f->ids, in->id) &&
            (f->lock_reason < 0 || (in->locks >> f->lock_reason & 1) != 0) &&
-           find_between(in->expires_us, f->expires_from_us, f->expires_until_us) &&
+           find_between(instance_shown_expiry(in), f->expires_from_us, f->expires_until_us) &&
            (!f->family.ptr || str_eq(f->family, instance_family_of(in->type_id)));
 }
 
@@ -81,7 +81,7 @@ static bool needs_cold(const struct instance_filter *f)
     return f->vpc_id.ptr || f->vswitch_id.ptr || f->image_id.ptr || f->key_pair_name.ptr ||
            f->resource_group_id.ptr || f->name_glob.ptr || f->private_ips || f->eip_addresses ||
            f->network_type >= 0 || f->internet_charge_type >= 0 || f->created_from_us ||
-           f->created_until_us;
+           f->created_until_us || f->metadata_glob.ptr;
 }
 
 static bool cold_matches(const struct instance_filter *f, const struct instance *in)
@@ -93,6 +93,7 @@ static bool cold_matches(const struct instance_filter *f, const struct instance 
            find_int(f->network_type, in->network_type) &&
            find_int(f->internet_charge_type, in->internet_charge_type) &&
            find_between(in->created_us, f->created_from_us, f->created_until_us) &&
+           (!f->metadata_glob.ptr || str_glob(f->metadata_glob, in->metadata_options, false)) &&
            (!f->name_glob.ptr || (in->name.ptr && str_glob(f->name_glob, in->name, false)));
 }
 
@@ -143,7 +144,8 @@ static size_t filter_count(const struct instance_filter *f)
                          f->lock_reason};
     const usec_t times[] = {f->created_from_us, f->created_until_us, f->expires_from_us,
                             f->expires_until_us};
-    size_t count = f->tag_count + (f->security_group_id.ptr != NULL) + (f->name_glob.ptr != NULL);
+    size_t count = f->tag_count + (f->security_group_id.ptr != NULL) + (f->name_glob.ptr != NULL) +
+                   (f->metadata_glob.ptr != NULL);
 
     for (size_t i = 0; i < countof(drivers); i++)
         count += filter_text(f, drivers[i].offset).ptr != NULL;

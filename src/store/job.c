@@ -17,6 +17,7 @@ static const struct column job_columns[] = {
     COLUMN(struct job, stopped_mode),
     COLUMN(struct job, reason),
     COLUMN(struct job, request_id),
+    COLUMN(struct job, disks),
     COLUMN(struct job, error),
     COLUMN(struct job, holder),
     COLUMN(struct job, epoch),
@@ -44,16 +45,20 @@ int store_job_insert(struct tx *tx, const struct job *job)
 
 int store_job_save(struct tx *tx, const struct job *job)
 {
+    /* A forced order may have moved the row since the job was read: the deadline stays the earlier
+     * and the step the later one (law 4). */
     static const struct query query = {
-        "UPDATE job SET step = $1, attempts = $2, state = $3, error = $4, deadline_us = $5, "
-        "finished_us = $6,"
-        " force = $7 WHERE id = $8 AND holder IS NOT DISTINCT FROM $9 AND epoch = $10",
+        "UPDATE job SET step = CASE WHEN step > $1 THEN step ELSE $1 END, attempts = $2, state = "
+        "$3, error = $4,"
+        " deadline_us = CASE WHEN deadline_us < $5 THEN deadline_us ELSE $5 END, finished_us = $6,"
+        " force = $7, incarnation = $8 WHERE id = $9 AND holder IS NOT DISTINCT FROM $10 AND epoch = "
+        "$11",
         NULL};
     int r = rows_must_change(tx, &query,
                              ARGS(V_I64(job->step), V_I64(job->attempts), V_I64(job->state),
                                   V_STR(job->error), V_I64(job->deadline_us),
                                   V_I64(job->finished_us), V_I64(job->force ? 1 : 0),
-                                  V_I64(job->id), V_STR(job->holder), V_I64(job->epoch)));
+                                  V_I64(job->incarnation), V_I64(job->id), V_STR(job->holder), V_I64(job->epoch)));
 
     return r == -E_NOT_FOUND ? -E_FENCED : r;
 }

@@ -13,9 +13,6 @@
 #define MIGRATION_TEXT_BYTES (64u * 1024)
 
 /* Numbers of states stand in partial indices below. */
-static_assert(INSTANCE_STATE_PENDING == 0 && INSTANCE_STATE_STARTING == 1 &&
-                  INSTANCE_STATE_STOPPING == 3,
-              "schema");
 static_assert(JOB_STATE_ACTIVE == 0 && DISK_STATUS_IN_USE == 0, "schema");
 
 /*
@@ -35,7 +32,6 @@ static const char instance_tables[] =
     " started_us BIGINT NOT NULL, expires_us BIGINT NOT NULL, release_us BIGINT NOT NULL) "
     "{compact};"
     "CREATE INDEX instance_state ON instance (account_id, region_id, state, id);"
-    "CREATE INDEX instance_transient ON instance (id) WHERE state IN (0, 1, 3);"
     "CREATE INDEX instance_release ON instance (release_us, id) WHERE release_us > 0;"
     "CREATE TABLE tally (account_id TEXT NOT NULL, region_id TEXT NOT NULL, state BIGINT NOT NULL, "
     "n BIGINT NOT NULL,"
@@ -158,8 +154,19 @@ static const char noun_tables[] =
     "CREATE INDEX tag_key ON tag (account_id, resource_type, key, resource_id);"
     "CREATE INDEX tag_resource ON tag (account_id, resource_type, resource_id);";
 
+/* Subscriptions that have not been locked for being over: a stop touches none of it. */
+static_assert(LOCK_REASON_FINANCIAL == 0, "schema");
+static const char expiry_index[] =
+    "CREATE INDEX instance_expiry ON instance (expires_us, id) WHERE expires_us > 0 AND (locks & "
+    "1) = 0;";
+
+/* What a delete removes for good, once its machine is gone. */
+static const char job_disks[] = "ALTER TABLE job ADD COLUMN disks TEXT;";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
+    {expiry_index},
+    {job_disks},
 };
 
 /* {key}, {bytes} and {compact} become the driver's words. */

@@ -79,3 +79,20 @@ int store_segment_list(struct tx *tx, struct str instance_id, struct segment **r
 
     return rows_all(tx, &query, ARGS(V_STR(instance_id)), ret, ret_count);
 }
+
+int store_segment_latest(struct tx *tx, struct str after_id, usec_t after_start_us, int64_t limit,
+                         struct segment **ret, size_t *ret_count)
+{
+    static const struct query first = {
+        "SELECT {c} FROM segment ORDER BY instance_id DESC, start_us DESC LIMIT $1",
+        &segment_table};
+    static const struct query next = {
+        "SELECT {c} FROM segment WHERE (instance_id, start_us) < ($1, $2) ORDER BY instance_id "
+        "DESC, start_us DESC LIMIT $3",
+        &segment_table};
+
+    if (!after_id.ptr)
+        return rows_all(tx, &first, ARGS(V_I64(limit)), ret, ret_count);
+    return rows_all(tx, &next, ARGS(V_STR(after_id), V_I64(after_start_us), V_I64(limit)), ret,
+                    ret_count);
+}

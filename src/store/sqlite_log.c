@@ -6,8 +6,12 @@
  *
  * Why that is safe: SQLite tells other connections of frames only after the commit's sync (all our
  * connections are synchronous=FULL), and whatever is not a write in a row (sync, read, truncate,
- * size, close) hands on the rest first. When handing on fails, the piece is dropped and the sync
- * fails: SQLite then takes the whole transaction back.
+ * size, close) hands on the rest first.
+ *
+ * When handing on fails, the piece is dropped, and with it pages of statements that have succeeded:
+ * the whole transaction must go. A write or sync that fails sees to that. Any other call must not
+ * answer that the disk is full, after which SQLite may take back one statement and let the rest be
+ * committed with a hole; it answers that writing failed, after which SQLite takes back all.
  */
 #include "store/sqlite_log.h"
 
@@ -81,7 +85,7 @@ static int log_close(sqlite3_file *file)
 #define AFTER_THE_REST(file, call)                                                                 \
     int rc = hand_on(file);                                                                        \
     sqlite3_file *inner = inner_of(file);                                                          \
-    return rc != SQLITE_OK ? rc : inner->pMethods->call
+    return rc != SQLITE_OK ? SQLITE_IOERR_WRITE : inner->pMethods->call
 
 static int log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 offset)
 {

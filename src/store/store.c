@@ -153,6 +153,11 @@ void store_read_end(struct tx *tx)
     pthread_mutex_unlock(&store->reader_mutex);
 }
 
+uint64_t store_tenants_version(const struct store *store)
+{
+    return atomic_load(&store->tenants_version);
+}
+
 struct arena *tx_arena(struct tx *tx)
 {
     return &tx->arena;
@@ -175,6 +180,20 @@ bool tx_is_write(const struct tx *tx)
 
 /* ── open, close ── */
 
+/* Keys of jobs and events are times: a clock that was set back, or stands, must not give one again. */
+static int sequence_load(struct store *store, struct tx *tx)
+{
+    static const struct query query = {
+        "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM job UNION ALL SELECT MAX(id) FROM event) t",
+        NULL};
+    int64_t newest = 0;
+    int r = rows_number(tx, &query, NO_ARGS, 0, &newest);
+
+    if (r == 0)
+        env_sequence_after(store->env, newest);
+    return r;
+}
+
 static int load(struct store *store, struct fail *fail)
 {
     struct tx *first = NULL;
@@ -187,6 +206,8 @@ static int load(struct store *store, struct fail *fail)
     struct tx *tx = store_read_begin(store);
 
     r = nonce_load(store, tx);
+    if (r == 0)
+        r = sequence_load(store, tx);
     store_read_end(tx);
     return r < 0
                ? fail_text(fail, (enum error_code) - r, "cannot read the database %s", store->path)

@@ -67,6 +67,11 @@ struct env *tx_env(struct tx *tx);
 bool tx_is_write(const struct tx *tx);
 /* `fn(arg)` runs after COMMIT, before the `done`s, in order; forgotten when this write or the COMMIT fails. */
 void tx_on_commit(struct tx *tx, void (*fn)(void *arg), void *arg);
+/*
+ * `fn(arg)` runs once after the `done`s of the whole batch, however many of its writes ask for it: to wake somebody when all
+ * is there. It also runs when this write was undone, not when the COMMIT fails.
+ */
+void tx_after_batch(struct tx *tx, void (*fn)(void *arg), void *arg);
 /* For batch actions: undo a part. Savepoints nest; the name is the depth. */
 void tx_savepoint(struct tx *tx);
 void tx_release(struct tx *tx);
@@ -91,6 +96,7 @@ struct instance_filter {
     const struct str_list *ids;     /* NULL: none; an empty list matches nothing */
     struct str zone_id, vpc_id, vswitch_id, image_id, key_pair_name, type_id, family, resource_group_id, security_group_id;
     struct str name_glob;
+    struct str metadata_glob;       /* of struct instance's metadata_options */
     const struct str_list *private_ips, *public_ips, *eip_addresses;
     int state;                      /* enum instance_state or -1 */
     int charge_type, network_type, internet_charge_type, lock_reason; /* or -1 */
@@ -119,11 +125,14 @@ struct instance_list {
  */
 int store_instance_find(struct tx *tx, const struct instance_filter *filter, const struct page *page, bool hot_only,
                         struct instance_list *ret) must_check;
-/* Every instance in a transient state, for recovery; every instance with a host, for reconciling (keyset by id). */
-int store_instance_transient(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
+/* Every instance with a host, for reconciling (keyset by id). */
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
 /* Instances whose release_us has come. */
 int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret) must_check;
+/* Those whose expires_us has come and that have no financial lock. */
+int store_instance_expiry_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret) must_check;
+/* The earliest expires_us of those without a financial lock; USEC_NEVER: none. */
+int store_instance_next_expiry(struct tx *tx, usec_t *ret) must_check;
 /* The earliest release_us of all; USEC_NEVER: none. */
 int store_instance_next_release(struct tx *tx, usec_t *ret) must_check;
 
@@ -135,7 +144,7 @@ struct job_list {
 };
 int store_job_get(struct tx *tx, int64_t id, struct job **ret) must_check;
 int store_job_insert(struct tx *tx, const struct job *job) must_check;
-/* Writes step, attempts, state, error, deadline, finished where id, holder and epoch agree. -E_FENCED when they don't. */
+/* Writes step, attempts, state, error, deadline, finished, force and incarnation where id, holder and epoch agree. -E_FENCED when they don't. */
 int store_job_save(struct tx *tx, const struct job *job) must_check;
 /* Takes over, for (holder, epoch), up to `limit` active jobs whose holder's lease has run out at `now` or is an older epoch of this holder. */
 int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit, struct job_list *ret) must_check;
@@ -153,6 +162,11 @@ int store_node_renew(struct tx *tx, struct str node, int64_t epoch, usec_t until
 
 /* ── the smaller nouns ── */
 
+/*
+ * Grows with each commit that changed an account or a key, before its `done`s: who remembers either
+ * has to ask again when this has moved.
+ */
+uint64_t store_tenants_version(const struct store *store);
 int store_account_insert(struct tx *tx, const struct account *account) must_check;
 int store_account_get(struct tx *tx, struct str id, struct account **ret) must_check;
 int store_account_save(struct tx *tx, const struct account *account) must_check;
@@ -185,6 +199,7 @@ struct disk_filter {
     const struct str_list *ids;
     int type, category, status; /* or -1 */
     int delete_with_instance;   /* -1, 0, 1 */
+    usec_t created_from_us, created_until_us; /* 0: any */
     const struct tag *tags;
     size_t tag_count;
 };
@@ -231,6 +246,9 @@ int store_tag_find(struct tx *tx, struct str account_id, struct str resource_typ
 /* Closes the open segment of the instance at `at` and opens one of `mode` there; mode -1: closes only. A segment of no length is not kept. */
 int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, usec_t at) must_check;
 int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret, size_t *ret_count) must_check;
+/* Of all instances, also gone ones: the newest instance's first, of each the newest first. After (id, start); id absent: from the start. */
+int store_segment_latest(struct tx *tx, struct str after_id, usec_t after_start_us, int64_t limit, struct segment **ret,
+                         size_t *ret_count) must_check;
 
 int store_event_add(struct tx *tx, const struct event *event) must_check; /* event.id 0: the next */
 /* Oldest first after `after`; instance_id absent: all. */
@@ -255,7 +273,8 @@ int store_system_event_find(struct tx *tx, const struct system_event_filter *fil
 
 /* ── gateway rows ── */
 
-/* A used nonce of a mutation, until `expires_us`; -E_EXISTS when (key, nonce) is there. `stamp_us` is the request's own time stamp. */
+/* A used nonce of a mutation, until `expires_us`; -E_EXISTS when (key, nonce) is there, or so old
+ * that it may have been forgotten. `stamp_us` is the request's own time stamp. */
 int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t stamp_us, usec_t expires_us) must_check;
 int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit) must_check;
 

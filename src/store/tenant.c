@@ -10,12 +10,20 @@ static const struct column account_columns[] = {
 };
 static const struct table account_table = TABLE(struct account, account_columns);
 
+/* Tells the readers after COMMIT that what they remember of accounts and keys is old. Returns `result`. */
+static int changed(struct tx *tx, int result)
+{
+    if (result >= 0)
+        tx->tenants_changed = true;
+    return result;
+}
+
 int store_account_insert(struct tx *tx, const struct account *account)
 {
     static const struct query query = {
         "INSERT INTO account ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &account_table};
 
-    return rows_insert(tx, &query, account);
+    return changed(tx, rows_insert(tx, &query, account));
 }
 
 int store_account_get(struct tx *tx, struct str id, struct account **ret)
@@ -30,8 +38,9 @@ int store_account_save(struct tx *tx, const struct account *account)
     static const struct query query = {
         "UPDATE account SET name = $2, stopped_mode = $3 WHERE id = $1", NULL};
 
-    return rows_must_change(
-        tx, &query, ARGS(V_STR(account->id), V_STR(account->name), V_I64(account->stopped_mode)));
+    return changed(tx, rows_must_change(tx, &query,
+                                        ARGS(V_STR(account->id), V_STR(account->name),
+                                             V_I64(account->stopped_mode))));
 }
 
 int store_account_list(struct tx *tx, struct account **ret, size_t *ret_count)
@@ -55,7 +64,7 @@ int store_key_insert(struct tx *tx, const struct access_key *key)
     static const struct query query = {
         "INSERT INTO access_key ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &key_table};
 
-    return rows_insert(tx, &query, key);
+    return changed(tx, rows_insert(tx, &query, key));
 }
 
 int store_key_get(struct tx *tx, struct str id, struct access_key **ret)
@@ -69,14 +78,14 @@ int store_key_set_enabled(struct tx *tx, struct str id, bool enabled)
 {
     static const struct query query = {"UPDATE access_key SET enabled = $2 WHERE id = $1", NULL};
 
-    return rows_must_change(tx, &query, ARGS(V_STR(id), V_I64(enabled ? 1 : 0)));
+    return changed(tx, rows_must_change(tx, &query, ARGS(V_STR(id), V_I64(enabled ? 1 : 0))));
 }
 
 int store_key_delete(struct tx *tx, struct str id)
 {
     static const struct query query = {"DELETE FROM access_key WHERE id = $1", NULL};
 
-    return rows_must_change(tx, &query, ARGS(V_STR(id)));
+    return changed(tx, rows_must_change(tx, &query, ARGS(V_STR(id))));
 }
 
 int store_key_list(struct tx *tx, struct str account_id, struct access_key **ret, size_t *ret_count)
@@ -93,6 +102,8 @@ int store_key_purge(struct tx *tx, usec_t now, int64_t limit)
                                        "access_key WHERE expires_us > 0 AND expires_us <= $1"
                                        " ORDER BY expires_us LIMIT $2)",
                                        NULL};
+    int64_t count = 0;
+    int r = rows_change(tx, &query, ARGS(V_I64(now), V_I64(limit)), &count);
 
-    return rows_change(tx, &query, ARGS(V_I64(now), V_I64(limit)), NULL);
+    return count > 0 ? changed(tx, r) : r;
 }

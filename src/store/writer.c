@@ -8,6 +8,7 @@
  * the write's first change only: a call that is refused before it changes anything costs none.
  */
 #include "base/metric.h"
+#include "base/mutex.h"
 #include "store/core.h"
 
 /* What one batch may put on its arena before the rest of the queue waits for the next. */
@@ -33,13 +34,18 @@ static int lose(struct tx *tx, int result)
 
 int tx_touch(struct tx *tx)
 {
-    for (size_t i = 0; i < tx->depth; i++) {
-        if (tx->levels[i].open)
-            continue;
-        int r = lose(tx, tx->db->ops->savepoint(tx->db, i));
-        if (r < 0)
-            return r;
+    size_t first = tx->depth;
+
+    while (first > 0 && !tx->levels[first - 1].open)
+        first--;
+    if (first == tx->depth)
+        return tx->lost;
+    int r = lose(tx, tx->db->ops->savepoint(tx->db, first));
+    if (r < 0)
+        return r;
+    for (size_t i = first; i < tx->depth; i++) {
         tx->levels[i].open = true;
+        tx->levels[i].savepoint = first;
     }
     return tx->lost;
 }
@@ -72,8 +78,15 @@ static void level_keep(struct tx *tx)
     assert(tx->depth > 0);
     struct level *level = &tx->levels[--tx->depth];
 
-    if (level->open && !tx->lost)
+    if (level->open && level->savepoint == tx->depth && !tx->lost)
         (void)lose(tx, tx->db->ops->release(tx->db, tx->depth));
+}
+
+/* The savepoint is closed: levels that shared it get another at their next change. */
+static void close_savepoint(struct tx *tx, size_t number)
+{
+    for (size_t i = number; i < tx->depth; i++)
+        tx->levels[i].open = false;
 }
 
 static void level_undo(struct tx *tx)
@@ -82,8 +95,10 @@ static void level_undo(struct tx *tx)
     struct level *level = &tx->levels[--tx->depth];
 
     undo_memory(tx, level);
-    if (level->open && !tx->lost)
-        (void)lose(tx, tx->db->ops->rollback_to(tx->db, tx->depth));
+    if (!level->open || tx->lost)
+        return;
+    (void)lose(tx, tx->db->ops->rollback_to(tx->db, level->savepoint));
+    close_savepoint(tx, level->savepoint);
 }
 
 void tx_savepoint(struct tx *tx)
@@ -111,6 +126,17 @@ void tx_on_commit(struct tx *tx, void (*fn)(void *arg), void *arg)
     arena_push(&tx->arena, tx->hooks, tx->hook_count, hook);
 }
 
+void tx_after_batch(struct tx *tx, void (*fn)(void *arg), void *arg)
+{
+    assert(tx->is_write && tx->active);
+    struct hook hook = {fn, arg};
+
+    for (size_t i = 0; i < tx->last_hook_count; i++)
+        if (tx->last_hooks[i].fn == fn && tx->last_hooks[i].arg == arg)
+            return;
+    arena_push(&tx->arena, tx->last_hooks, tx->last_hook_count, hook);
+}
+
 /* ── a batch ── */
 
 static void batch_begin(struct store *store)
@@ -131,6 +157,8 @@ static void batch_end(struct store *store)
     map_init(&tx->tally_map, store->seed);
     tx->hooks = NULL;
     tx->hook_count = 0;
+    tx->last_hooks = NULL;
+    tx->last_hook_count = 0;
     tx->nonces = NULL;
     tx->nonce_count = 0;
     tx->tally_steps = NULL;
@@ -138,6 +166,7 @@ static void batch_end(struct store *store)
     tx->tally = NULL;
     tx->tally_count = 0;
     tx->tally_latest = NULL;
+    tx->tenants_changed = false;
     memset(tx->shadows, 0, sizeof(tx->shadows));
     tx->active = false;
     arena_reset(&tx->arena);
@@ -206,13 +235,20 @@ static void batch_failed(struct tx *tx, struct write *list, const struct write *
     metric_add(METRIC_COMMITS_FAILED, 1);
 }
 
+static void run_hooks(const struct hook *hooks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hooks[i].fn(hooks[i].arg);
+}
+
 static void batch_stored(struct tx *tx)
 {
     atomic_store(&tx->store->log_pages, tx->db->ops->log_pages(tx->db));
     atomic_fetch_add(&tx->store->commits, 1);
+    if (tx->tenants_changed)
+        atomic_fetch_add(&tx->store->tenants_version, 1);
     metric_add(METRIC_COMMITS_OK, 1);
-    for (size_t i = 0; i < tx->hook_count; i++)
-        tx->hooks[i].fn(tx->hooks[i].arg);
+    run_hooks(tx->hooks, tx->hook_count);
 }
 
 static void tell(struct write *list, const struct write *rest)
@@ -244,6 +280,8 @@ static struct write *run_batch(struct store *store, struct write *list, size_t *
         batch_stored(tx);
     metric_observe(METRIC_BATCH_WRITES, (int64_t)*ret_count);
     tell(list, rest);
+    if (r == 0)
+        run_hooks(tx->last_hooks, tx->last_hook_count);
     batch_end(store);
     return rest;
 }
@@ -341,6 +379,7 @@ void *writer_thread(void *arg)
     struct store *store = arg;
     bool more = true;
 
+    (void)pthread_setname_np(pthread_self(), "writer"); /* for people only */
     while (more) {
         pthread_mutex_lock(&store->queue_mutex);
         while (!store->queue_head && !store->stopping)
@@ -421,7 +460,7 @@ int store_write(struct store *store, int (*run)(struct tx *tx, void *arg), void 
 void writer_init(struct store *store)
 {
     pthread_mutex_init(&store->turn, NULL);
-    pthread_mutex_init(&store->queue_mutex, NULL);
+    mutex_init_brief(&store->queue_mutex);
     pthread_cond_init(&store->queue_cond, NULL);
     arena_init(&store->writer.arena, BATCH_ARENA_LIMIT_BYTES);
     map_init(&store->writer.tally_map, store->seed);

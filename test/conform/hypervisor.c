@@ -399,6 +399,79 @@ static void host_comes_and_goes(void **state)
     assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
 }
 
+/* ── law 7 ── */
+
+static void undefine(struct conform_hv *c)
+{
+    assert_int_equal(c->hv->ops->undefine(c->hv, HOST, VM), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_ABSENT);
+}
+
+static void cloud_disks_outlive_their_machine(void **state)
+{
+    struct conform_hv *c = *state;
+
+    run(c, 1);
+    shut_down(c, 1);
+    undefine(c);
+    define(c);
+    assert_true(written(c, DISK));
+    assert_false(written(c, LOCAL)); /* went with the machine */
+    undefine(c);
+    define(c); /* one that never ran took nothing away */
+    assert_true(written(c, DISK));
+    start(c, 2);
+    await(c, MACHINE_RUNNING);
+}
+
+static void a_deleted_disk_is_blank(void **state)
+{
+    struct conform_hv *c = *state;
+
+    assert_int_equal(c->hv->ops->disk_delete(c->hv, DISK), 0);
+    run(c, 1);
+    shut_down(c, 1);
+    undefine(c);
+    assert_int_equal(c->hv->ops->disk_delete(c->hv, DISK), 0);
+    assert_int_equal(c->hv->ops->disk_delete(c->hv, DISK), 0);
+    define(c);
+    assert_false(written(c, DISK));
+}
+
+/* Out of a machine's definition and in again: as a disk that is detached and attached. */
+static void a_disk_that_leaves_a_definition_is_kept(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_spec without = spec;
+
+    without.disks = disks + 1;
+    without.disk_count = 1;
+    run(c, 1);
+    shut_down(c, 1);
+    assert_int_equal(c->hv->ops->define(c->hv, HOST, &without, NULL), 0);
+    assert_true(written(c, LOCAL));
+    define(c);
+    assert_true(written(c, DISK));
+}
+
+static void cloud_disks_outlive_the_daemon(void **state)
+{
+    struct conform_hv *c = *state;
+
+    run(c, 1);
+    shut_down(c, 1);
+    undefine(c);
+    kind->reopen(c);
+    kind->reopen(c);
+    define(c);
+    assert_true(written(c, DISK));
+    undefine(c);
+    assert_int_equal(c->hv->ops->disk_delete(c->hv, DISK), 0);
+    kind->reopen(c);
+    define(c);
+    assert_false(written(c, DISK));
+}
+
 #define LAW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int conform_hypervisor(const struct conform_hv_kind *of)
@@ -417,8 +490,14 @@ int conform_hypervisor(const struct conform_hv_kind *of)
         LAW(events_are_told),
         LAW(list_agrees_with_probe),
         LAW(host_comes_and_goes),
+        LAW(cloud_disks_outlive_their_machine),
+        LAW(a_deleted_disk_is_blank),
+        LAW(a_disk_that_leaves_a_definition_is_kept),
     };
-    const struct CMUnitTest law_of_durable_ones[] = {LAW(machines_outlive_the_daemon)};
+    const struct CMUnitTest law_of_durable_ones[] = {
+        LAW(machines_outlive_the_daemon),
+        LAW(cloud_disks_outlive_the_daemon),
+    };
     int failed;
 
     kind = of;

@@ -128,16 +128,14 @@ static int engine_lists_body(struct tx *tx, struct fixture *f)
         ids[i] = inst.id;
         ok(store_instance_insert(tx, &inst));
     }
-    ok(store_instance_transient(tx, STR_NONE, 2, &list));
+    ok(store_instance_placed(tx, STR_NONE, 2, &list));
     assert_int_equal(list.count, 2);
     assert_true(list.more);
     assert_same(list.items[0].id, ids[0]);
-    ok(store_instance_transient(tx, list.items[1].id, 2, &list));
-    assert_int_equal(list.count, 1);
+    ok(store_instance_placed(tx, list.items[1].id, 2, &list));
+    assert_int_equal(list.count, 2);
     assert_false(list.more);
-    assert_same(list.items[0].id, ids[3]);
-    ok(store_instance_placed(tx, ids[0], 10, &list));
-    assert_int_equal(list.count, 3);
+    assert_same(list.items[0].id, ids[2]);
     ok(store_instance_next_release(tx, &next));
     assert_int_equal(next, 1000);
     ok(store_instance_release_due(tx, 999, 10, &list));
@@ -149,10 +147,43 @@ static int engine_lists_body(struct tx *tx, struct fixture *f)
     return 0;
 }
 
+/* Those that are locked for being over, and those without an end, are not found. */
+static int expiry_body(struct tx *tx, struct fixture *f)
+{
+    static const struct {
+        usec_t expires_us;
+        int64_t locks;
+    } rows[] = {{0, 0}, {5000, 0}, {2000, 1 << LOCK_REASON_FINANCIAL}, {3000, 1 << LOCK_REASON_SECURITY}};
+    struct str ids[countof(rows)];
+    struct instance_list list;
+    usec_t next = 0;
+
+    ok(store_instance_next_expiry(tx, &next));
+    assert_true(next == USEC_NEVER);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct instance inst = fixture_instance(f);
+
+        inst.expires_us = rows[i].expires_us;
+        inst.locks = rows[i].locks;
+        ids[i] = inst.id;
+        ok(store_instance_insert(tx, &inst));
+    }
+    ok(store_instance_next_expiry(tx, &next));
+    assert_int_equal(next, 3000);
+    ok(store_instance_expiry_due(tx, 2999, 10, &list));
+    assert_int_equal(list.count, 0);
+    ok(store_instance_expiry_due(tx, 5000, 1, &list));
+    assert_int_equal(list.count, 1);
+    assert_true(list.more);
+    assert_same(list.items[0].id, ids[3]);
+    return 0;
+}
+
 static void test_engine_lists(void **state)
 {
     (void)state;
     in_write(engine_lists_body);
+    in_write(expiry_body);
 }
 
 /* ── jobs and nodes ── */
@@ -585,10 +616,32 @@ static int segment_body(struct tx *tx, struct fixture *f)
     return 0;
 }
 
+static int latest_segments_body(struct tx *tx, struct fixture *f)
+{
+    struct instance older = fixture_instance(f);
+    struct instance newer = fixture_instance(f);
+    struct segment *got = NULL;
+    size_t count = 0;
+
+    ok(store_segment_switch(tx, &newer, BILLING_MODE_RUNNING, 10));
+    ok(store_segment_switch(tx, &older, BILLING_MODE_RUNNING, 20));
+    ok(store_segment_switch(tx, &older, BILLING_MODE_KEPT, 30));
+    ok(store_segment_latest(tx, STR_NONE, 0, 2, &got, &count));
+    assert_int_equal(count, 2);
+    assert_same(got[0].instance_id, newer.id);
+    assert_same(got[1].instance_id, older.id);
+    assert_int_equal(got[1].start_us, 30);
+    ok(store_segment_latest(tx, older.id, 30, 2, &got, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(got[0].start_us, 20);
+    return 0;
+}
+
 static void test_segment(void **state)
 {
     (void)state;
     in_write(segment_body);
+    in_write(latest_segments_body);
 }
 
 /* ── events ── */
@@ -740,7 +793,9 @@ static void test_nonce(void **state)
     assert_int_equal(store_write(f.store, nonce_run, &purge), 0);
     f.store = store_close(f.store);
     fixture_open_with(&f, conform_driver);
-    assert_int_equal(put(&f, "b", now, now + 99 * USEC_PER_SEC), 0);
+    /* Forgotten: what is as old is not taken any more. */
+    assert_int_equal(put(&f, "b", now, now + 99 * USEC_PER_SEC), -E_EXISTS);
+    assert_int_equal(put(&f, "b", now + 1, now + 99 * USEC_PER_SEC), 0);
     fixture_done(&f);
 }
 

@@ -84,6 +84,32 @@ static void what_is_no_policy_is_refused(void **state)
                      -E_INVALID);
 }
 
+static void a_policy_is_known_by_its_grammar(void **state)
+{
+    static const char *const good[] = {
+        "{\"Version\":\"1\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"ecs:*\",\"Resource\":\"*\"}]}",
+        "{\"Statement\":{\"Effect\":\"Deny\",\"NotAction\":[\"ecs:Stop*\"],\"NotResource\":\"x\"}}",
+        "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Condition\":{}}]}",
+    };
+    static const char *const bad[] = {
+        "", "[]", "{}", "nonsense", "{\"Statement\":[]}", "{\"Statement\":\"x\"}",
+        "{\"Statement\":[\"x\"]}", "{\"Statement\":[{\"Action\":\"*\"}]}",
+        "{\"Statement\":[{\"Effect\":\"Allow\"}]}",
+        "{\"Statement\":[{\"Effect\":\"Perhaps\",\"Action\":\"*\"}]}",
+        "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":1}]}",
+        "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[]}]}",
+        "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"NotAction\":\"*\"}]}",
+        "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\"},{}]}",
+        "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":{}}]}",
+    };
+
+    (void)state; /* needs none */
+    for (size_t i = 0; i < countof(good); i++)
+        assert_true(policy_valid(str_from(good[i])));
+    for (size_t i = 0; i < countof(bad); i++)
+        assert_false(policy_valid(str_from(bad[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +117,7 @@ int main(void)
         cmocka_unit_test(denies_what_nothing_allows),
         cmocka_unit_test(deny_beats_allow),
         cmocka_unit_test(what_is_no_policy_is_refused),
+        cmocka_unit_test(a_policy_is_known_by_its_grammar),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

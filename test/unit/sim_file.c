@@ -198,6 +198,12 @@ static void full_disk_refuses_orders(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     world_reopen(w);
     assert_state(w, VM, MACHINE_RUNNING);
+    /* A host that was refused took no number: the one after it is the journal's next. */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_int_equal(w->hv->ops->host_add(w->hv, STR("h-2"), STR_NONE, NULL), -E_NO_SPACE);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(w->hv->ops->host_add(w->hv, STR("h-3"), STR_NONE, NULL), 0);
+    world_reopen(w);
     assert_int_equal(w->hv->ops->host_add(w->hv, STR("h-2"), STR_NONE, NULL), 0);
     assert_int_equal(w->hv->ops->define(w->hv, STR("h-2"), &spec, NULL), 0);
     assert_int_equal(w->hv->ops->press(w->hv, HOST, VM, 1), 0);
@@ -268,6 +274,11 @@ static int do_clear(const struct one *one)
     return one->w->hv->ops->disk_clear(one->w->hv, HOST, one->id, LOCAL);
 }
 
+static int do_delete_disk(const struct one *one)
+{
+    return one->w->hv->ops->disk_delete(one->w->hv, ROOT);
+}
+
 static int do_host_crash(const struct one *one)
 {
     if (one->dice % 8 != 0) /* it ends all of them: not so often */
@@ -303,6 +314,7 @@ static void do_something(struct world *w, int64_t *incarnations)
     static int (*const deeds[])(const struct one *one) = {
         do_define, do_undefine, do_start,      do_start, do_press, do_press,
         do_cut,    do_reset,    do_host_crash, do_clear, do_knob,  do_knob,
+        do_delete_disk,
     };
     int which = (int)(env_random_u64(w->env) % MACHINES);
     uint64_t dice = env_random_u64(w->env);
@@ -322,7 +334,21 @@ static void do_something(struct world *w, int64_t *incarnations)
 struct snapshot {
     struct machine_status status[MACHINES];
     struct sim_disk local[MACHINES];
+    struct sim_disk root[MACHINES];
+    bool kept;
 };
+
+/* Member by member: the holes between them differ. */
+static void copy_disk(struct world *w, struct str id, struct str disk_id, struct sim_disk *ret)
+{
+    struct sim_disk disk;
+
+    assert_int_equal(sim_disk_state(w->hv, HOST, id, disk_id, &disk), 0);
+    ret->durable = disk.durable;
+    ret->cached = disk.cached;
+    ret->lost = disk.lost;
+    ret->written = disk.written;
+}
 
 static void take_snapshot(struct world *w, struct snapshot *ret)
 {
@@ -337,15 +363,11 @@ static void take_snapshot(struct world *w, struct snapshot *ret)
         ret->status[i].end = status.end;
         ret->status[i].since_us = status.since_us;
         if (status.state != MACHINE_ABSENT) {
-            struct sim_disk disk;
-
-            assert_int_equal(sim_disk_state(w->hv, HOST, id, LOCAL, &disk), 0);
-            ret->local[i].durable = disk.durable;
-            ret->local[i].cached = disk.cached;
-            ret->local[i].lost = disk.lost;
-            ret->local[i].written = disk.written;
+            copy_disk(w, id, LOCAL, &ret->local[i]);
+            copy_disk(w, id, ROOT, &ret->root[i]);
         }
     }
+    ret->kept = sim_disk_kept(w->hv, ROOT);
 }
 
 static void any_history_replays_to_the_same_world(void **state)

@@ -130,7 +130,7 @@ static bool meets_times(const struct instance_filter *f, const struct instance *
 {
     return (!f->created_from_us || x->created_us >= f->created_from_us) &&
            (!f->created_until_us || x->created_us <= f->created_until_us) &&
-           (!f->expires_from_us || x->expires_us >= f->expires_from_us);
+           (!f->expires_from_us || instance_shown_expiry(x) >= f->expires_from_us);
 }
 
 static bool meets_name(const struct instance_filter *f, const struct instance *x)

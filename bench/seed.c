@@ -19,10 +19,8 @@ struct seed {
     struct env *env;
     int64_t left;
     int64_t made;
-    struct str account_id;
-    const struct vswitch *vswitch;
-    const struct vpc *vpc;
-    const struct security_group *group;
+    struct arena arena; /* of what follows */
+    struct str account_id, region_id, zone_id, vpc_id, vswitch_id, group_id;
 };
 
 static const char *const types[] = {"ecs.g6.large", "ecs.c6.large", "ecs.g7.xlarge", "ecs.t5-lc1m1.small"};
@@ -35,8 +33,8 @@ static void fill(struct seed *seed, struct tx *tx, struct instance *inst)
 
     inst->id = env_id(seed->env, arena, "i-");
     inst->account_id = seed->account_id;
-    inst->region_id = seed->vpc->region_id;
-    inst->zone_id = seed->vswitch->zone_id;
+    inst->region_id = seed->region_id;
+    inst->zone_id = seed->zone_id;
     inst->state = INSTANCE_STATE_STOPPED;
     inst->stopped_mode = STOPPED_MODE_STOP_CHARGING;
     inst->type_id = str_from(types[n % (int64_t)countof(types)]);
@@ -47,8 +45,8 @@ static void fill(struct seed *seed, struct tx *tx, struct instance *inst)
     inst->image_id = STR("debian_12_6_x64_20G_alibase_20240711.vhd");
     inst->os_name = inst->os_name_en = STR("Debian 12 64 bit");
     inst->os_type = STR("linux");
-    inst->vpc_id = seed->vpc->id;
-    inst->vswitch_id = seed->vswitch->id;
+    inst->vpc_id = seed->vpc_id;
+    inst->vswitch_id = seed->vswitch_id;
     inst->private_ip = arena_printf(arena, "10.%d.%d.%d", (int)(n >> 16 & 255), (int)(n >> 8 & 255), (int)(n & 255));
     inst->mac = STR("00:16:3e:00:00:01");
     inst->eni_id = env_id(seed->env, arena, "eni-");
@@ -67,7 +65,7 @@ static int put_batch(struct tx *tx, void *arg)
         fill(seed, tx, inst);
         r = store_instance_insert(tx, inst);
         if (r == 0)
-            r = store_group_join(tx, inst->id, seed->group->id);
+            r = store_group_join(tx, inst->id, seed->group_id);
     }
     return r;
 }
@@ -95,10 +93,12 @@ static int find_network(struct seed *seed, struct tx *tx)
     r = store_group_default(tx, accounts[0].id, region, &group);
     if (r < 0)
         return r;
-    seed->account_id = accounts[0].id;
-    seed->vpc = vpc;
-    seed->vswitch = vswitch;
-    seed->group = group;
+    seed->account_id = arena_str(&seed->arena, accounts[0].id);
+    seed->region_id = arena_str(&seed->arena, region);
+    seed->zone_id = arena_str(&seed->arena, vswitch->zone_id);
+    seed->vpc_id = arena_str(&seed->arena, vpc->id);
+    seed->vswitch_id = arena_str(&seed->arena, vswitch->id);
+    seed->group_id = arena_str(&seed->arena, group->id);
     return 0;
 }
 
@@ -113,6 +113,7 @@ static int seed_all(struct seed *seed, const char *data)
     int r;
 
     arena_init(&arena, LIMIT_STEP_ARENA_BYTES);
+    arena_init(&seed->arena, 1 << 16);
     fail_init(&fail, &arena);
     snprintf(url, sizeof(url), "sqlite:%s/ecsd.db", data);
     r = store_open(url, &settings, &fail, &store);
@@ -122,11 +123,11 @@ static int seed_all(struct seed *seed, const char *data)
     }
     reader = store_read_begin(store);
     r = find_network(seed, reader);
-    seed->account_id = arena_str(&arena, seed->account_id);
+    store_read_end(reader); /* an open snapshot would keep the log from starting over */
     while (r == 0 && seed->left > 0)
         r = store_write(store, put_batch, seed);
-    store_read_end(reader);
     store_close(store);
+    arena_done(&seed->arena);
     arena_done(&arena);
     return r;
 }

@@ -26,7 +26,8 @@ void env_advance(struct env *env, usec_t by);
 
 /*
  * Waits on `cond` (guarded by `mutex`, which the caller holds) until it is signalled or env_now() >= `until`
- * (USEC_NEVER: only signalled). May wake early; callers loop. Never misses a concurrent env_advance.
+ * (USEC_NEVER: only signalled). A real clock that is set meanwhile changes nothing of how long the wait is. May wake early;
+ * callers loop. Never misses a concurrent env_advance.
  */
 void env_wait(struct env *env, pthread_cond_t *cond, pthread_mutex_t *mutex, usec_t until);
 

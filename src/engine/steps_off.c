@@ -115,10 +115,26 @@ enum step_result step_cut(struct run *run)
     return run_cut_ladder(run);
 }
 
+/*
+ * Only a delete comes to this: its row went when the machine was off, and with the row the knowledge of the host after a
+ * crash, and what kept the operator from removing the host.
+ */
+static bool has_no_host(struct run *run)
+{
+    bool present;
+
+    if (str_empty(run->host_id))
+        return true;
+    pthread_mutex_lock(&run->engine->mutex);
+    present = run->active->host->present;
+    pthread_mutex_unlock(&run->engine->mutex);
+    return !present && run->job->kind == JOB_KIND_DELETE;
+}
+
 enum step_result step_dead(struct run *run)
 {
-    if (str_empty(run->host_id))
-        return STEP_NEXT; /* only a delete comes here without a host: its row went when the machine was off */
+    if (has_no_host(run))
+        return STEP_NEXT;
     if (!run_look(run))
         return STEP_RETRY;
     return is_over(run) ? STEP_NEXT : run_goto(run, STEP_CUT);
@@ -191,7 +207,8 @@ static int undefine_everywhere(struct run *run)
 
     pthread_mutex_lock(&run->engine->mutex);
     for (size_t cursor = 0; map_next(&run->engine->hosts, &cursor, &key, &value);)
-        arena_push(run->arena, hosts.items, hosts.count, key);
+        if (((struct host_slot *)value)->present)
+            arena_push(run->arena, hosts.items, hosts.count, key);
     pthread_mutex_unlock(&run->engine->mutex);
     for (size_t i = 0; i < hosts.count && r >= 0; i++)
         r = run->hv->ops->undefine(run->hv, hosts.items[i], run->job->instance_id);
@@ -214,12 +231,13 @@ enum step_result step_undefine(struct run *run)
 {
     int r;
 
-    if (str_empty(run->host_id))
+    if (has_no_host(run)) {
         r = undefine_everywhere(run);
-    else
+    } else {
         r = run->hv->ops->undefine(run->hv, run->host_id, run->job->instance_id);
-    if (r == -E_BUSY && !str_empty(run->host_id))
-        return run_goto(run, STEP_CUT);
+        if (r == -E_BUSY)
+            return run_goto(run, STEP_CUT);
+    }
     if (!run_did(run, r, "take the machine off its host"))
         return STEP_RETRY;
     return delete_disks(run) ? STEP_NEXT : STEP_RETRY;

@@ -16,6 +16,8 @@
 
 #define BUSY_WAIT_MS                                                                               \
     5000 /* another process holds the file: a backup, a person with the sqlite3 program */
+/* A checkpoint that wants the log to start over keeps the writer out while it waits for readers. */
+#define CHECKPOINT_WAIT_MS 20
 #define SQL_TEXT_BYTES 8192 /* the longest query, several times over */
 #define LOG_EVERY_S 10      /* a failing disk tells so once, not at each call */
 
@@ -306,8 +308,11 @@ static int sqlite_checkpoint(struct db *db, enum db_checkpoint mode)
     sqlite3 *handle = sqlite_of(db)->handle;
     int total = 0;
     int moved = 0;
+
+    (void)sqlite3_busy_timeout(handle, CHECKPOINT_WAIT_MS);
     int r = error_of(handle, sqlite3_wal_checkpoint_v2(handle, NULL, modes[mode], &total, &moved));
 
+    (void)sqlite3_busy_timeout(handle, BUSY_WAIT_MS);
     if (r < 0)
         return r;
     return moved < total ? -E_BUSY : 0;

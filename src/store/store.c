@@ -2,6 +2,8 @@
 /* Opening, closing, the lock of the data folder, and the readers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,9 +16,13 @@
 
 /* ── the lock ── */
 
-/* "…/ecsd.db" → "…/lock" */
+/* "…/ecsd.db" → "…/lock", in the folder where the file really is, whatever leads to it. */
 static char *lock_path(const char *path)
 {
+    char real[PATH_MAX];
+
+    if (realpath(path, real))
+        path = real;
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
     char *text = xcalloc(folder + sizeof("lock"), 1);

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import tempfile
 import threading
@@ -158,13 +159,12 @@ class Linearizable(EcsTest):
         clients.end()
         self.check(clients)
 
-    def test_also_when_the_daemon_is_killed_again_and_again(self):
+    def test_also_when_the_daemon_is_killed_or_stopped_again_and_again(self):
         chance = random.Random(2)
         clients = Clients(self.ecs, [self.running_instance() for _ in range(4)], seed=2)
         for _ in range(8):
             time.sleep(chance.uniform(0.1, 0.6))
-            self.ecs.kill()
-            self.ecs.start()
+            self.ecs.restart(chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
         time.sleep(0.5)
         clients.end()
         self.check(clients)

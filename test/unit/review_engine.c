@@ -293,6 +293,34 @@ static void a_release_removes_only_the_disks_that_go(void **arg)
     world_close(world);
 }
 
+static int remove_host(struct tx *tx, void *arg)
+{
+    struct world *world = arg;
+
+    engine_host_changed(world->engine, tx, STR("host-1"));
+    return store_host_delete(tx, STR("host-1"));
+}
+
+/* The host was out of reach when its last instance was released, and is taken away for good: the job must end. */
+static void a_release_ends_when_its_host_is_removed(void **arg)
+{
+    struct world *world = world_open();
+    struct str id = world_launch(world, "ecs.g6.large");
+
+    (void)arg;
+    assert_int_equal(world_stop(world, id, graceful), 0);
+    world_await(world, id, INSTANCE_STATE_STOPPED, SECONDS(60));
+    world_host(world, "state", "down");
+    assert_int_equal(world_order(world, (struct ordered){.kind = ORDER_DELETE, .id = id}), 0);
+    world_pass(world, SECONDS(60));
+    assert_int_equal(world_jobs(world, JOB_STATE_ACTIVE), 1);
+    assert_int_equal(world_host_row(world, STR("host-1")).used_vcpus, 0);
+    assert_int_equal(store_write(world->store, remove_host, world), 0);
+    world_pass(world, SECONDS(60));
+    assert_int_equal(world_jobs(world, JOB_STATE_ACTIVE), 0);
+    world_close(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_clock_set_back_while_a_stop_waits),
         cmocka_unit_test(cloud_disks_survive_an_economical_stop),
         cmocka_unit_test(a_release_removes_only_the_disks_that_go),
+        cmocka_unit_test(a_release_ends_when_its_host_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

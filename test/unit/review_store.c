@@ -213,11 +213,38 @@ static void a_clock_that_ran_ahead_opens_no_window_for_replays(void **state)
     fixture_done(&f);
 }
 
+/* ── one process per database ── */
+
+/* Another name for the same file is not another database. */
+static void a_link_to_the_database_is_the_database(void **state)
+{
+    struct store_settings settings = {.cache_mib = 1, .checkpoint_ms = 100};
+    char folder[] = "/tmp/ecsd-link-XXXXXX";
+    struct store *second = NULL;
+    struct fixture f;
+    struct fail why;
+    char path[64];
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open(&f);
+    settings.env = f.env;
+    fail_init(&why, &f.arena);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/ecsd.db", folder);
+    assert_int_equal(symlink(f.path, path), 0);
+    assert_int_equal(store_open_with(&sqlite_driver, path, &settings, &why, &second), -E_BUSY);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_leaves_no_hole_in_the_log),
         cmocka_unit_test(a_clock_that_ran_ahead_opens_no_window_for_replays),
+        cmocka_unit_test(a_link_to_the_database_is_the_database),
     };
 
     register_disk();

@@ -202,6 +202,119 @@ static void test_nested(void **state)
     fixture_done(&f);
 }
 
+/* Levels that wait for the same change share a savepoint; each still goes back alone. */
+static int shared_run(struct tx *tx, void *arg)
+{
+    (void)arg;
+    tx_savepoint(tx);
+    tx_savepoint(tx);
+    assert_int_equal(store_number_set(tx, STR("undone"), 1), 0); /* one savepoint for three levels */
+    tx_rollback(tx);
+    assert_int_equal(store_number_set(tx, STR("kept"), 2), 0); /* another for the two that are left */
+    tx_savepoint(tx);
+    assert_int_equal(store_number_set(tx, STR("undone"), 3), 0);
+    tx_rollback(tx);
+    tx_release(tx);
+    tx_savepoint(tx);
+    assert_int_equal(store_number_set(tx, STR("also kept"), 4), 0);
+    tx_release(tx);
+    return 0;
+}
+
+/* As the gateway does: what the outer level does is kept, whatever becomes of the inner one. */
+static int shared_and_failed_run(struct tx *tx, void *arg)
+{
+    tx_savepoint(tx);
+    assert_int_equal(store_number_set(tx, STR("undone"), 5), 0);
+    tx_release(tx);
+    return *(int *)arg;
+}
+
+static void test_shared_savepoints(void **state)
+{
+    struct fixture f;
+    int code = -E_CONFLICT;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open(&f);
+    assert_int_equal(store_write(f.store, shared_run, NULL), 0);
+    assert_int_equal(store_write(f.store, shared_and_failed_run, &code), -E_CONFLICT);
+    assert_int_equal(number_of(&f, "undone"), 0);
+    assert_int_equal(number_of(&f, "kept"), 2);
+    assert_int_equal(number_of(&f, "also kept"), 4);
+    fixture_done(&f);
+}
+
+/* ── after the batch ── */
+
+static int told_at_last;
+static int last_runs;
+
+static void on_last(void *arg)
+{
+    (void)arg;
+    last_runs++;
+    told_at_last = told_count;
+}
+
+static int last_run(struct tx *tx, struct write *write)
+{
+    tx_after_batch(tx, on_last, &last_runs);
+    return set_run(tx, write);
+}
+
+static void test_after_batch(void **state)
+{
+    struct fixture f;
+    struct set sets[] = {set_of("a", 1, 0), set_of("b", 2, -E_CONFLICT), set_of("c", 3, 0)};
+    struct set alone = set_of("d", 4, 0);
+
+    (void)state;
+    told_count = last_runs = 0;
+    fixture_init(&f);
+    fixture_open(&f);
+    for (size_t i = 0; i < countof(sets); i++) {
+        sets[i].write.run = last_run;
+        assert_int_equal(store_submit(f.store, &sets[i].write), 0);
+    }
+    assert_int_equal(store_run_once(f.store), 3);
+    assert_int_equal(last_runs, 1);
+    assert_int_equal(told_at_last, 3);
+    assert_int_equal(store_submit(f.store, &alone.write), 0); /* a batch that did not ask */
+    assert_int_equal(store_run_once(f.store), 1);
+    assert_int_equal(last_runs, 1);
+    fixture_done(&f);
+}
+
+/* ── checkpoints ── */
+
+/* A long read may keep the log from starting over, but not the writer from writing. */
+static void test_checkpoint_waits_briefly(void **state)
+{
+    struct fixture f;
+    struct set set = set_of("a", 1, 0);
+    struct timespec before;
+    struct timespec after;
+    int64_t value;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open(&f);
+    struct tx *reader = store_read_begin(f.store);
+    assert_int_equal(store_number_get(reader, STR("a"), &value), 0);
+    assert_int_equal(store_submit(f.store, &set.write), 0);
+    assert_int_equal(store_run_once(f.store), 1);
+    struct db *db = f.store->writer.db;
+    (void)clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_int_equal(db->ops->checkpoint(db, DB_CHECKPOINT_RESTART), -E_BUSY);
+    (void)clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true(after.tv_sec - before.tv_sec < 3); /* 20 ms; another process that holds the file: 5 s */
+    store_read_end(reader);
+    assert_int_equal(db->ops->checkpoint(db, DB_CHECKPOINT_RESTART), 0);
+    fixture_done(&f);
+}
+
 /* ── the queue ── */
 
 static void test_queue_is_bounded(void **state)
@@ -552,6 +665,9 @@ int main(void)
         cmocka_unit_test(test_batch),   cmocka_unit_test(test_failed_commit),
         cmocka_unit_test(test_nested),  cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_shared_savepoints),
+        cmocka_unit_test(test_after_batch),
+        cmocka_unit_test(test_checkpoint_waits_briefly),
         cmocka_unit_test(test_speed),
     };
 

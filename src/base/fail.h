@@ -43,6 +43,12 @@ struct error_row {
 };
 extern const struct error_row error_rows[];
 
+/* One of ours, which no page documents: they stand first in api/errors.txt and reach callers as 500 or 503. */
+static inline bool error_is_internal(enum error_code code)
+{
+    return code > E_NONE && code <= E_LIMIT;
+}
+
 const char *error_code_text(enum error_code code);
 const char *error_message(enum error_code code);
 int error_status(enum error_code code);

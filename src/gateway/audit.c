@@ -8,15 +8,6 @@
 
 enum { CALLS_NONE, CALLS_ERRORS, CALLS_ALL }; /* log.calls */
 
-/*
- * Codes before the first one of the gateway never were meant for callers: something of ours
- * failed.
- */
-static bool is_internal(enum error_code code)
-{
-    return code != E_NONE && code < E_PRODUCT_NOT_FOUND;
-}
-
 static bool is_about_signature(enum error_code code)
 {
     return code >= E_MISSING_ACCESS_KEY_ID && code <= E_TOKEN_MISMATCH;
@@ -49,13 +40,13 @@ void audit_call(const struct request *request, int status, usec_t took_us)
     enum log_level level = status >= 500 ? LOG_ERROR : LOG_INFO;
 
     count(request, status, took_us);
-    if (wanted == CALLS_NONE && !is_internal(code))
+    if (wanted == CALLS_NONE && !error_is_internal(code))
         return;
     if (wanted == CALLS_ERRORS && status < 400)
         return;
     log_at(level, "call", LOG_STR("action", cut(request->action)), LOG_NUM("status", status),
            LOG_TEXT("code", error_code_text(code)),
-           LOG_TEXT("cause", is_internal(code) ? error_rows[code].name : ""),
+           LOG_TEXT("cause", error_is_internal(code) ? error_rows[code].name : ""),
            LOG_STR("account", request->account ? request->account->id : STR("")),
            LOG_STR("key", cut(request->key_id)), LOG_STR("source", request->call->source_ip),
            LOG_TEXT("request", request->id), LOG_NUM("took_us", took_us));

@@ -351,7 +351,7 @@ static int write_run(struct tx *tx, struct write *write)
         return 0;
     }
     tx_rollback(tx);
-    return -r < (int)E_PRODUCT_NOT_FOUND ? r : 0;
+    return error_is_internal((enum error_code)-r) ? r : 0;
 }
 
 static void write_done(struct write *write, int result)

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -24,6 +25,17 @@ def reply_of(data):
     lines = head.decode("latin-1").split("\r\n")
     headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
     return int(lines[0].split()[1]) if lines[0] else 0, headers, body
+
+
+def closed(s):
+    """Has the peer ended it? Nothing was sent, so nothing but the end can be there to read."""
+    s.setblocking(False)
+    try:
+        return s.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class Bytes(unittest.TestCase):
@@ -138,15 +150,29 @@ class Bytes(unittest.TestCase):
                 self.assertLess(time.monotonic() - start, 12 * SLOW)
             self.assertEqual(self.d.v3("DescribeRegions").status, 200)
 
-    def test_crowd_of_silent_connections(self):
+    def test_ten_thousand_silent_connections(self):
+        """Beyond http.max_connections the one that has waited longest makes room; a newcomer is served at any time."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(12000, limit[1]), limit[1]))
+        except (ValueError, OSError) as error:
+            self.skipTest(str(error))
+        if limit[1] < 12000:
+            self.skipTest("this process may not open 10,000 sockets")
         crowd = []
         try:
-            for _ in range(600):
+            for n in range(10000):
                 crowd.append(socket.create_connection((self.d.host, self.d.port), 20 * SLOW))
-            self.assertEqual(self.d.v3("DescribeRegions").status, 200)
+                if n % 2500 == 2499:
+                    self.assertEqual(self.d.v3("DescribeRegions").status, 200)
+            left = sum(1 for s in crowd if not closed(s))
+            self.assertLessEqual(left, 200)  # http.max_connections of this daemon
+            self.assertGreater(left, 100)
         finally:
             for s in crowd:
                 s.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        self.assertEqual(self.d.v3("DescribeRegions").status, 200)
 
     def test_tls(self):
         context = ssl.create_default_context(cafile=str(self.d.data / "tls.crt"))

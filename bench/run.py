@@ -24,7 +24,7 @@ compare the ratios. fdatasync of 4 KiB here: {fsync:.0f} µs (p50)."""
 
 
 def row(name, result, ratio=None, cpu=None, extra=""):
-    print(f"{name:<52}{result['per_second']:>9,.0f}/s  p50 {result['p50_us'] / 1e3:>7.2f} ms  p99 {result['p99_us'] / 1e3:>7.2f} ms"
+    print(f"{name:<62}{result['per_second']:>9,.0f}/s  p50 {result['p50_us'] / 1e3:>7.2f} ms  p99 {result['p99_us'] / 1e3:>7.2f} ms"
           f"  p99.9 {result['p999_us'] / 1e3:>7.2f} ms  max {result['max_us'] / 1e3:>7.2f} ms"
           + (f"  {ratio:.2f} × nginx" if ratio is not None else "") + (f"  {cpu:.0f} µs CPU" if cpu is not None else "")
           + f"  {result['statuses']}{extra}", flush=True)
@@ -64,7 +64,7 @@ def bench_stop(folder, options):
             if time.monotonic() - start > 120:
                 raise RuntimeError(f"{daemon.count('Stopping')} instances still Stopping after 120 s")
             time.sleep(0.05)
-        print(f"{'':<52}all of them Stopped {time.monotonic() - start:.2f} s after the last 200; still Running: {daemon.count('Running')}")
+        print(f"{'':<62}all of them Stopped {time.monotonic() - start:.2f} s after the last 200; still Running: {daemon.count('Running')}")
     finally:
         daemon.close()
 

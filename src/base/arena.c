@@ -158,7 +158,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t item_bytes)
     size_t size_bytes;
 
     if (__builtin_mul_overflow(count, item_bytes, &size_bytes))
-        size_bytes = SIZE_MAX; /* over any limit */
+        size_bytes = PTRDIFF_MAX; /* over any limit */
     return arena_alloc(arena, size_bytes);
 }
 

@@ -111,8 +111,9 @@ def page_calls(daemon):
     for name, value in (("VSwitchId", sample["VpcAttributes"]["VSwitchId"]), ("InstanceType", sample["InstanceType"])):
         params = {"RegionId": "cn-hangzhou", "MaxResults": 100, name: value}
         first = daemon.call("DescribeInstances", **params)
-        yield f"{name}, first, with TotalCount {first['TotalCount']:,}", params
+        yield f"{name}, first, by key", params
         yield f"{name}, after NextToken", {**params, "NextToken": first["NextToken"]}
+        yield f"{name}, numbered, with its TotalCount", {**base, name: value}
     yield "one by id", {"RegionId": "cn-hangzhou", "InstanceIds": f'["{sample["InstanceId"]}"]'}
 
 

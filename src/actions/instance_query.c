@@ -153,7 +153,7 @@ static int make_page(struct action *act, const struct describe_instances_request
     ask = page_ask_make(1, req->max_results.set ? req->max_results.value : PAGE_DEFAULT,
                         PAGE_DEFAULT, LIMIT_PAGE_SIZE);
     ask.size = MAX_OF(ask.size, (int64_t)PAGE_DEFAULT);
-    *page = (struct page){.limit = ask.size, .count = str_empty(req->next_token)};
+    *page = (struct page){.limit = ask.size};
     reply->page_number = 1;
     reply->page_size = ask.size;
     if (!str_empty(req->next_token) &&
@@ -189,7 +189,11 @@ int describe_instances(struct action *act, const struct describe_instances_reque
     for (size_t i = 0; i < list.count && r == 0; i++)
         r = instance_view_fill(act, &list.items[i], &reply->instances.items[i]);
     reply->instances.count = list.count;
-    reply->total_count = page.count ? list.total : 0;
+    /*
+     * By key the total is exact where it is kept, or where the list ends with this page; else it is what has been seen.
+     * The API gives it no meaning then, and counting would cost by the match.
+     */
+    reply->total_count = str_empty(req->next_token) ? list.total : 0;
     /* Also behind a page that has a number: pagers look for nothing else. */
     if (list.more && list.count > 0)
         reply->next_token = page_token_make(act->arena, &check, list.items[list.count - 1].id);

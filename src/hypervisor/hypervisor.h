@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Machines. Two implementations: sim (complete simulated hosts) and libvirt; both pass test/conform/hypervisor.c.
+ * Machines. One implementation so far: sim, complete simulated hosts. Each has to pass test/conform/hypervisor.c.
  *
  * Laws of the calls
  * 1. Every call is idempotent: asked again, it ends in the same state and returns 0.

@@ -88,18 +88,10 @@ void buf_add_cstr(struct buf *buf, const char *s)
 
 void buf_add_i64(struct buf *buf, int64_t value)
 {
-    char digits[24];
-    char *next = digits + sizeof(digits);
-    /* The magnitude as unsigned: INT64_MIN has no positive twin. */
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char digits[I64_TEXT_MAX];
+    struct str text = str_print_i64(value, digits);
 
-    do {
-        *--next = (char)('0' + left % 10);
-        left /= 10;
-    } while (left > 0);
-    if (value < 0)
-        *--next = '-';
-    buf_add(buf, next, (size_t)(digits + sizeof(digits) - next));
+    buf_add(buf, text.ptr, text.len);
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

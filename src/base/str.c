@@ -284,3 +284,19 @@ bool str_is_token(struct str s)
     }
     return s.len > 0;
 }
+
+struct str str_print_i64(int64_t value, char digits[I64_TEXT_MAX])
+{
+    char *end = digits + I64_TEXT_MAX;
+    char *next = end;
+    /* The magnitude as unsigned: INT64_MIN has no positive twin. */
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do {
+        *--next = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0)
+        *--next = '-';
+    return str_slice(next, (size_t)(end - next));
+}

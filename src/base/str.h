@@ -62,6 +62,9 @@ bool str_glob(struct str pattern, struct str s, bool nocase);
 struct str str_trim(struct str s);
 /* Splits at the first `sep`: head before it, rest after it; false (head = s, rest absent) when there is none. */
 bool str_split(struct str s, char sep, struct str *ret_head, struct str *ret_rest);
+/* The number in decimal, at the end of `digits`; not NUL-terminated. */
+#define I64_TEXT_MAX 24
+struct str str_print_i64(int64_t value, char digits[I64_TEXT_MAX]);
 /* Decimal text with an optional '-', nothing else, no overflow. -E_INVALID otherwise; *ret untouched. */
 int str_to_i64(struct str s, int64_t *ret) must_check;
 /* Decimal number with an optional fraction and '-', no exponent, no locale. -E_INVALID otherwise. */

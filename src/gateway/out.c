@@ -55,18 +55,10 @@ void out_cstr(struct out *out, const char *s)
 
 void out_i64(struct out *out, int64_t value)
 {
-    char digits[24];
-    char *next = digits + sizeof(digits);
-    /* The magnitude as unsigned: INT64_MIN has no positive twin. */
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char digits[I64_TEXT_MAX];
+    struct str text = str_print_i64(value, digits);
 
-    do {
-        *--next = (char)('0' + left % 10);
-        left /= 10;
-    } while (left > 0);
-    if (value < 0)
-        *--next = '-';
-    out_add(out, next, (size_t)(digits + sizeof(digits) - next));
+    out_add(out, text.ptr, text.len);
 }
 
 static bool is_unreserved(unsigned char c)

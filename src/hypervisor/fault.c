@@ -166,6 +166,57 @@ static int fault_disk_written(struct hypervisor *hv, struct str host_id, struct 
     return r;
 }
 
+static int fault_disk_attach(struct hypervisor *hv, struct str host_id, struct str id,
+                             int64_t incarnation, const struct machine_disk *disk,
+                             struct fail *fail)
+{
+    FAULT_CALL(hv, disk_attach, host_id, id, incarnation, disk, fail);
+}
+
+static int fault_disk_detach(struct hypervisor *hv, struct str host_id, struct str id,
+                             int64_t incarnation, struct str disk_id, struct fail *fail)
+{
+    FAULT_CALL(hv, disk_detach, host_id, id, incarnation, disk_id, fail);
+}
+
+static int fault_console(struct hypervisor *hv, struct str host_id, struct str id,
+                         size_t limit_bytes, struct arena *arena, struct str *ret)
+{
+    FAULT_CALL(hv, console, host_id, id, limit_bytes, arena, ret);
+}
+
+static int fault_screenshot(struct hypervisor *hv, struct str host_id, struct str id,
+                            int64_t incarnation, struct arena *arena, struct str *ret_png)
+{
+    FAULT_CALL(hv, screenshot, host_id, id, incarnation, arena, ret_png);
+}
+
+static int fault_vnc(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                     struct str password, usec_t until_us, struct arena *arena,
+                     struct str *ret_address)
+{
+    FAULT_CALL(hv, vnc, host_id, id, incarnation, password, until_us, arena, ret_address);
+}
+
+static int fault_exec_start(struct hypervisor *hv, struct str host_id, struct str id,
+                            int64_t incarnation, const struct machine_exec *exec, int64_t *ret_pid)
+{
+    FAULT_CALL(hv, exec_start, host_id, id, incarnation, exec, ret_pid);
+}
+
+static int fault_exec_poll(struct hypervisor *hv, struct str host_id, struct str id,
+                           int64_t incarnation, int64_t pid, struct arena *arena,
+                           struct machine_exec_status *ret)
+{
+    FAULT_CALL(hv, exec_poll, host_id, id, incarnation, pid, arena, ret);
+}
+
+static int fault_exec_kill(struct hypervisor *hv, struct str host_id, struct str id,
+                           int64_t incarnation, int64_t pid)
+{
+    FAULT_CALL(hv, exec_kill, host_id, id, incarnation, pid);
+}
+
 static int fault_simulate(struct hypervisor *hv, struct str host_id, struct str machine_id,
                           struct str name, struct str value, struct fail *fail)
 {
@@ -208,6 +259,14 @@ static const struct hypervisor_ops fault_ops = {
     .disk_clear = fault_disk_clear,
     .disk_delete = fault_disk_delete,
     .disk_written = fault_disk_written,
+    .disk_attach = fault_disk_attach,
+    .disk_detach = fault_disk_detach,
+    .console = fault_console,
+    .screenshot = fault_screenshot,
+    .vnc = fault_vnc,
+    .exec_start = fault_exec_start,
+    .exec_poll = fault_exec_poll,
+    .exec_kill = fault_exec_kill,
     .simulate = fault_simulate,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Machines. One implementation so far: sim, complete simulated hosts. Each has to pass test/conform/hypervisor.c.
+ * Machines. Two implementations: sim, complete simulated hosts, and libvirt, real ones. Each passes test/conform/hypervisor.c.
  *
  * Laws of the calls
  * 1. Every call is idempotent: asked again, it ends in the same state and returns 0.
@@ -11,6 +11,7 @@
  * 6. Machines outlive this process.
  * 7. A local disk goes with its machine. What is on a cloud disk stays when its machine goes, and the next machine that is
  *    defined with it finds it there, on whichever host; only disk_delete removes it.
+ * 8. What an implementation can't do at all it answers with -E_UNSUPPORTED_OPERATION.
  * Calls may block for as long as a host takes; they come from the engine's workers, several at a time for different machines.
  */
 #pragma once
@@ -56,8 +57,25 @@ struct machine_spec {
     struct str user_data;
     struct str mac;
     struct str private_ip;
+    struct str public_keys;  /* OpenSSH lines for the first user; absent: none */
     const struct machine_disk *disks;
     size_t disk_count;
+};
+
+/* A program that the guest's agent runs. */
+struct machine_exec {
+    struct str path;
+    const struct str *args;  /* without the path */
+    size_t arg_count;
+    struct str input;        /* its standard input; absent: none */
+};
+
+struct machine_exec_status {
+    bool exited;
+    int exit_code;           /* when it exited by itself */
+    int signal;              /* when a signal ended it; else 0 */
+    struct str output;       /* standard output, then standard error: what there is once it has exited */
+    bool truncated;          /* the agent kept less than there was */
 };
 
 struct machine_status {
@@ -100,6 +118,30 @@ struct hypervisor_ops {
     int (*disk_delete)(struct hypervisor *hv, struct str disk_id);
     /* Has the disk been written since it was made or cleared? */
     int (*disk_written)(struct hypervisor *hv, struct str host_id, struct str id, struct str disk_id, bool *ret);
+    /*
+     * A cloud disk appears in a living machine, or leaves it; one that is OFF gets its disks by define. Detaching -E_BUSY:
+     * the guest has been asked and hasn't let go of it yet.
+     */
+    int (*disk_attach)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                       const struct machine_disk *disk, struct fail *fail);
+    int (*disk_detach)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, struct str disk_id,
+                       struct fail *fail);
+    /* The last `limit_bytes` at most of what the latest boot wrote to its serial console; also of a machine that is OFF. */
+    int (*console)(struct hypervisor *hv, struct str host_id, struct str id, size_t limit_bytes, struct arena *arena,
+                   struct str *ret);
+    /* What is on its screen, as a PNG file. */
+    int (*screenshot)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, struct arena *arena,
+                      struct str *ret_png);
+    /* From now until `until_us` a VNC client gets in with the password, once per call; where: "127.0.0.1:5900". */
+    int (*vnc)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, struct str password, usec_t until_us,
+               struct arena *arena, struct str *ret_address);
+    /* The guest's agent starts a program: -E_BUSY while no agent answers. The number is the agent's. */
+    int (*exec_start)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                      const struct machine_exec *exec, int64_t *ret_pid);
+    /* -E_NOT_FOUND: the agent knows nothing of it (any more). Its output is told once. */
+    int (*exec_poll)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid,
+                     struct arena *arena, struct machine_exec_status *ret);
+    int (*exec_kill)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid);
     /* Knobs of simulated hosts and guests (ecsctl sim …); real ones refuse with -E_UNSUPPORTED_OPERATION. `machine_id` absent: the host. */
     int (*simulate)(struct hypervisor *hv, struct str host_id, struct str machine_id, struct str name, struct str value,
                     struct fail *fail);

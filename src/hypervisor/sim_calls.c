@@ -440,5 +440,13 @@ const struct hypervisor_ops sim_ops = {
     .disk_clear = sim_disk_clear,
     .disk_delete = sim_disk_delete,
     .disk_written = sim_disk_written,
+    .disk_attach = sim_disk_attach,
+    .disk_detach = sim_disk_detach,
+    .console = sim_console,
+    .screenshot = sim_screenshot,
+    .vnc = sim_vnc,
+    .exec_start = sim_exec_start,
+    .exec_poll = sim_exec_poll,
+    .exec_kill = sim_exec_kill,
     .simulate = sim_simulate,
 };

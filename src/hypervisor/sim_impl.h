@@ -188,3 +188,25 @@ int sim_write_host_fail(struct sim *sim, const struct sim_host *host, usec_t now
 /* ── sim_knob.c ── */
 int sim_simulate(struct hypervisor *hv, struct str host_id, struct str machine_id, struct str name,
                  struct str value, struct fail *fail);
+
+/* ── sim_attach.c ── */
+int sim_disk_attach(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                    const struct machine_disk *disk, struct fail *fail);
+int sim_disk_detach(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                    struct str disk_id, struct fail *fail);
+
+/* ── sim_console.c ── */
+int sim_console(struct hypervisor *hv, struct str host_id, struct str id, size_t limit_bytes,
+                struct arena *arena, struct str *ret);
+int sim_screenshot(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                   struct arena *arena, struct str *ret_png);
+int sim_vnc(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+            struct str password, usec_t until_us, struct arena *arena, struct str *ret_address);
+
+/* ── sim_exec.c ── */
+int sim_exec_start(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                   const struct machine_exec *exec, int64_t *ret_pid);
+int sim_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                  int64_t pid, struct arena *arena, struct machine_exec_status *ret);
+int sim_exec_kill(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                  int64_t pid);

@@ -28,7 +28,7 @@ MACHINE = re.compile("|".join([r"(?<![\w.$}])/wo" + r"rk/", r"(?<![\w.$}])/ro" +
 KEPT_IN = {
     "time": (r"(?!)", "env_now"),
     # Deadlines of sockets and of the disk run on the monotonic clock; what callers see comes from env.
-    "clock_gettime": (r"base/(env|log)\.c|(http|store|cli)/.*|hypervisor/libvirt\w*\.c|main\.c", "env_now"),
+    "clock_gettime": (r"base/(env|log|spawn)\.c|(http|store|cli)/.*|hypervisor/libvirt\w*\.c|main\.c", "env_now"),
     "gettimeofday": (r"(?!)", "env_now"),
     "getrandom": (r"base/env\.c", "env_random"),
     "sleep": (r"(?!)", "env_wait"),

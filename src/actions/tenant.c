@@ -184,13 +184,16 @@ static int make_simulated_hosts(struct tx *tx, const struct options *options, st
     return r;
 }
 
+#define VCPUS_PER_PROCESSOR 8 /* guests rarely want theirs all at once; memory is what runs out */
+
 /* Real machines: this computer, in the first zone of the daemon's region, with what it has. */
 static int make_real_host(struct tx *tx, const struct options *options, struct str url,
                           struct fail *fail)
 {
     const struct catalog_region *region = catalog_region_find(options->node_region);
     int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE),
-            vcpus = sysconf(_SC_NPROCESSORS_ONLN);
+            processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t memory_mib = MAX_OF(pages, (int64_t)1) * page_bytes / (1024 * 1024);
 
     if (!region)
         return fail_text(fail, E_INVALID, "node.region = %.*s is not a region of the catalogue",
@@ -201,8 +204,9 @@ static int make_real_host(struct tx *tx, const struct options *options, struct s
         .region_id = str_from(region->id),
         .zone_id = str_from(region->zones[0].id),
         .state = HOST_STATE_UP,
-        .vcpus = MAX_OF(vcpus, (int64_t)1),
-        .memory_mib = MAX_OF(pages, (int64_t)1) * page_bytes / (1024 * 1024),
+        .vcpus = options->libvirt_vcpus ? options->libvirt_vcpus
+                                        : MAX_OF(processors, (int64_t)1) * VCPUS_PER_PROCESSOR,
+        .memory_mib = options->libvirt_memory_gib ? options->libvirt_memory_gib * 1024 : memory_mib,
         .created_us = tx_now(tx),
     };
     return store_host_insert(tx, &host);

@@ -42,7 +42,7 @@ enum active_state { ACTIVE_WAITING, ACTIVE_READY, ACTIVE_RUNNING, ACTIVE_RECORDI
 
 enum after_record { AFTER_NEXT, AFTER_RETRY, AFTER_END };
 
-#define JOB_ERROR_BYTES 160 /* of job.error: one sentence */
+#define JOB_ERROR_BYTES 320 /* of job.error: what failed, and the host's words for it */
 
 struct active {
     struct write write; /* the record that is on its way */
@@ -228,6 +228,7 @@ struct run {
     usec_t wake_us;
     int error;          /* of STEP_RETRY: enum error_code */
     const char *doing;  /* what failed, in words */
+    struct str why;     /* the host's own words for it; absent: it gave none */
     bool looked;        /* status is what the host said after our latest command */
     bool reached;       /* the host answered in this pass */
     struct machine_status status;
@@ -241,6 +242,8 @@ bool run_look(struct run *run) must_check;
 /* The result of a command: looks have to be taken again. True: it was carried out. */
 bool run_did(struct run *run, int r, const char *doing) must_check;
 enum step_result run_failed(struct run *run, int r, const char *doing);
+/* As run_did, and the host's words in `fail` are kept. */
+bool run_did_or_why(struct run *run, int r, const char *doing, const struct fail *fail) must_check;
 enum step_result run_goto(struct run *run, int64_t step);
 enum step_result run_record(struct run *run, int (*apply)(struct tx *tx, struct active *active), enum after_record after);
 static inline bool machine_is_dead(const struct machine_status *status)

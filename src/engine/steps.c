@@ -78,6 +78,13 @@ bool run_did(struct run *run, int r, const char *doing)
     return false;
 }
 
+bool run_did_or_why(struct run *run, int r, const char *doing, const struct fail *fail)
+{
+    if (r < 0)
+        run->why = fail->message;
+    return run_did(run, r, doing);
+}
+
 enum step_result run_failed(struct run *run, int r, const char *doing)
 {
     assert(r < 0);
@@ -126,14 +133,28 @@ static usec_t backoff_us(const struct engine *engine, int64_t attempts)
     return MIN_OF(wait, most);
 }
 
+/* One line of text: words of others may hold anything. A character that was cut in two at the end goes. */
+static void tidy(char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < 0x20)
+            text[i] = ' ';
+    while (len > 0 && !str_is_utf8(str_slice(text, len)))
+        text[--len] = '\0';
+}
+
 /* Says in job.error what failed. True: that is news. */
 static bool note_error(struct run *run)
 {
     struct active *active = run->active;
     char text[JOB_ERROR_BYTES];
 
-    (void)snprintf(text, sizeof(text), "can't %s: %s", run->doing,
-                   run->error == E_UNREACHABLE ? "the host does not answer" : error_rows[run->error].name);
+    (void)snprintf(text, sizeof(text), "can't %s: %s%s%.*s", run->doing,
+                   run->error == E_UNREACHABLE ? "the host does not answer" : error_rows[run->error].name,
+                   str_empty(run->why) ? "" : ": ", STR_ARG(run->why));
+    tidy(text);
     if (active->error_saved && str_eq(str_from(text), active->job.error))
         return false;
     memcpy(active->error, text, sizeof(text));

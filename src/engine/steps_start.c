@@ -120,7 +120,8 @@ enum step_result step_define(struct run *run)
     if (run->now >= boot_deadline(run))
         return give_up(run);
     fail_init(&fail, run->arena);
-    if (!run_did(run, run->hv->ops->define(run->hv, run->host_id, &spec, &fail), "make the machine at its host"))
+    r = run->hv->ops->define(run->hv, run->host_id, &spec, &fail);
+    if (!run_did_or_why(run, r, "make the machine at its host", &fail))
         return STEP_RETRY;
     return !blank || blank_local_disks(run, &spec) ? STEP_NEXT : STEP_RETRY;
 }
@@ -149,7 +150,7 @@ enum step_result step_start(struct run *run)
         return run_goto(run, job_kinds[run->job->kind].define);
     fail_init(&fail, run->arena);
     r = run->hv->ops->start(run->hv, run->host_id, run->job->instance_id, run->job->incarnation, &fail);
-    return run_did(run, r, "start the machine") ? STEP_NEXT : STEP_RETRY;
+    return run_did_or_why(run, r, "start the machine", &fail) ? STEP_NEXT : STEP_RETRY;
 }
 
 enum step_result step_booted(struct run *run)

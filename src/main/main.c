@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon: puts the rings together, in order, and takes them apart in reverse. The only file that names SQLite and
- * the simulated hosts.
+ * The daemon: puts the rings together, in order, and takes them apart in reverse. It and machines.c are
+ * the only files that name implementations.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -18,7 +18,8 @@
 #include "main/command_line.h"
 #include "main/folder.h"
 #include "http/http.h"
-#include "hypervisor/sim.h"
+#include "main/machines.h"
+#include "main/reaper.h"
 
 #define START_ARENA_BYTES ((size_t)16 << 20) /* command line, options and what start-up says */
 #define CREDENTIAL_BYTES_MIN 8 /* as CreateKey has it */
@@ -96,7 +97,8 @@ static void wait_for_signal(void)
 
 struct bootstrap {
     const struct options *options;
-    struct str key_id; /* absent: made */
+    struct str machines; /* URL of the hosts */
+    struct str key_id;   /* absent: made */
     struct str key_secret;
     struct fail *fail;
 };
@@ -115,7 +117,7 @@ static int bootstrap_run(struct tx *tx, void *arg)
     struct access_key *key;
     bool made;
 
-    return tenant_bootstrap(tx, bootstrap->options, STR("sim:"), &order, &made, &key, bootstrap->fail);
+    return tenant_bootstrap(tx, bootstrap->options, bootstrap->machines, &order, &made, &key, bootstrap->fail);
 }
 
 /* The first key of the first account that still works. */
@@ -183,7 +185,8 @@ static int is_first_start(struct store *store, bool *ret)
 /* Also after a crash between the account's commit and the file. */
 static int bootstrap(struct daemon *daemon, struct fail *fail)
 {
-    struct bootstrap order = {.options = &daemon->line.options.values, .fail = fail};
+    struct bootstrap order = {
+        .options = &daemon->line.options.values, .machines = machines_url(&daemon->line), .fail = fail};
     bool first = false;
     int r = is_first_start(daemon->store, &first);
 
@@ -231,29 +234,6 @@ static int restore_clock(struct daemon *daemon, struct fail *fail)
     return r < 0 ? fail_text(fail, E_IO, "can't read from the store where the virtual clock stands") : 0;
 }
 
-static int start_hypervisor(struct daemon *daemon, struct fail *fail)
-{
-    const struct options *options = &daemon->line.options.values;
-    struct sim_settings settings = {
-        .env = daemon->env,
-        .dir = daemon->line.data,
-        .boot_us = (usec_t)(options->sim_boot_s * (double)USEC_PER_SEC),
-        .shutdown_us = (usec_t)(options->sim_shutdown_s * (double)USEC_PER_SEC),
-        .seed = (uint64_t)options->sim_seed,
-    };
-    struct str url = daemon->line.hypervisor;
-    int r;
-
-    if (!str_eq(url, STR("sim")) && !str_eq(url, STR("sim:")))
-        return fail_text(fail, E_INVALID, "--hypervisor %.*s: this build has simulated machines only; give sim, or leave it out",
-                         STR_ARG(url));
-    r = sim_open(&settings, fail, &daemon->hypervisor);
-    if (r < 0)
-        return r;
-    r = sim_start(daemon->hypervisor);
-    return r < 0 ? fail_text(fail, E_IO, "can't start the simulated hosts") : 0;
-}
-
 static int open_engine(struct daemon *daemon, struct fail *fail)
 {
     struct engine_settings settings = {
@@ -299,8 +279,8 @@ static int open_http(struct daemon *daemon, struct fail *fail)
         .unready_arg = daemon->engine,
     };
 
-    settings.health = arena_printf(&daemon->arena, "{\"status\":\"ok\",\"version\":\"%s\",\"machines\":\"simulated\",\"clock\":\"%s\"}\n",
-                                   build_version, daemon->line.virtual_clock ? "virtual" : "real");
+    settings.health = arena_printf(&daemon->arena, "{\"status\":\"ok\",\"version\":\"%s\",\"machines\":\"%.*s\",\"clock\":\"%s\"}\n",
+                                   build_version, STR_ARG(machines_text(&daemon->line, daemon->hypervisor, &daemon->arena)), daemon->line.virtual_clock ? "virtual" : "real");
     return http_open(&settings, fail, &daemon->http);
 }
 
@@ -336,7 +316,8 @@ static int announce(struct daemon *daemon, struct fail *fail)
     if (r < 0)
         return r;
     log_notice("ecsd answers", LOG_TEXT("version", build_version), LOG_STR("http", address), LOG_STR("https", tls),
-               LOG_STR("admin", admin), LOG_TEXT("data", daemon->line.data), LOG_TEXT("machines", "simulated"));
+               LOG_STR("admin", admin), LOG_TEXT("data", daemon->line.data), 
+               LOG_STR("machines", machines_text(&daemon->line, daemon->hypervisor, &daemon->arena)));
     (void)notify_send("READY=1");
     return 0;
 }
@@ -353,7 +334,7 @@ static int start(struct daemon *daemon, struct fail *fail)
     forget_endpoint(daemon);
     r = restore_clock(daemon, fail);
     if (r == 0)
-        r = start_hypervisor(daemon, fail);
+        r = machines_open(&daemon->line, daemon->env, &daemon->arena, fail, &daemon->hypervisor);
     if (r == 0)
         r = open_engine(daemon, fail);
     if (r == 0)
@@ -426,6 +407,8 @@ int main(int argc, char **argv)
     tune_process(&daemon.line.options.values);
     wanted_signals(&signals);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
+    if (machines_are_embedded(&daemon.line) && reaper_is_needed() && reaper_start() < 0)
+        log_warning("can't become the child of a process that collects ended machines; stops may take seconds longer");
     daemon.env = make_env(daemon.line.virtual_clock);
     fail_init(&fail, &daemon.arena);
     if (start(&daemon, &fail) == 0) {

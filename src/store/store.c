@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,6 +15,8 @@
 #include "store/core.h"
 
 #define READER_CACHE_SHARE 4 /* a reader's page cache is this part of the writer's */
+
+#define LOCK_WAIT_MS 1000
 
 /* ── the lock ── */
 
@@ -30,6 +34,30 @@ static char *lock_path(const char *path)
     memcpy(text, path, folder);
     memcpy(text + folder, "lock", sizeof("lock"));
     return text;
+}
+
+/*
+ * Takes it. A process that was killed a moment ago may still have it: its end is waited for, briefly; one that lives on keeps
+ * it. False: it is taken.
+ */
+static bool lock_file(int fd)
+{
+    char text[32];
+    struct pollfd end = {.events = POLLIN};
+    ssize_t n;
+    int64_t pid;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    n = pread(fd, text, sizeof(text), 0);
+    if (n <= 1 || str_to_i64(str_slice(text, (size_t)n - 1), &pid) < 0 || pid <= 0 || pid > INT32_MAX)
+        return false;
+    end.fd = (int)syscall(SYS_pidfd_open, (int)pid, 0);
+    if (end.fd >= 0) {
+        (void)poll(&end, 1, LOCK_WAIT_MS); /* whatever comes of it: the lock tells */
+        (void)close(end.fd);
+    }
+    return flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
 static int lock_refused(int fd, const char *path, struct fail *fail)
@@ -57,7 +85,7 @@ static int lock_take(struct store *store, struct fail *fail)
     if (fd < 0)
         return fail_text(fail, E_IO, "cannot write the data folder (%s): %s", path,
                          strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (!lock_file(fd)) {
         int r = lock_refused(fd, path, fail);
 
         (void)close(fd); /* nothing was written */

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs that a guest's agent runs: guest-exec and guest-exec-status of the QEMU guest agent (its protocol, qga/qapi-schema). */
+#include <jansson.h>
+
+#include "base/hash.h"
+#include "hypervisor/libvirt_impl.h"
+
+#define AGENT_TIMEOUT_S 5
+#define AGENT_OUTPUT_BYTES ((size_t)64 << 10) /* of a program; what is more is cut off */
+
+/* Sends a command and gives its "return"; the caller owns it. */
+static int ask(struct lv_call *call, const char *name, json_t *arguments, json_t **ret)
+{
+    json_t *command = json_pack("{s:s,s:o}", "execute", name, "arguments", arguments);
+    char *text = command ? json_dumps(command, JSON_COMPACT) : NULL;
+    char *reply = NULL;
+    json_t *tree = NULL;
+    int r = -E_INVALID; /* text that is no UTF-8 */
+
+    if (text) {
+        reply = lv.virDomainQemuAgentCommand(call->dom, text, AGENT_TIMEOUT_S, 0);
+        r = reply ? 0 : libvirt_failed(call->conn, call->fail);
+    }
+    if (reply)
+        tree = json_loads(reply, JSON_REJECT_DUPLICATES, NULL);
+    if (r == 0) {
+        *ret = json_incref(json_object_get(tree, "return"));
+        r = *ret ? 0 : -E_IO;
+    }
+    json_decref(tree);
+    json_decref(command);
+    free(text);
+    free(reply);
+    return r;
+}
+
+static json_t *exec_arguments(const struct machine_exec *exec, struct arena *arena)
+{
+    json_t *words = json_array();
+    json_t *arguments = json_object();
+
+    for (size_t i = 0; i < exec->arg_count; i++)
+        (void)json_array_append_new(words, json_stringn(exec->args[i].ptr, exec->args[i].len)); /* checked as a whole by ask */
+    (void)json_object_set_new(arguments, "path", json_stringn(exec->path.ptr, exec->path.len));
+    (void)json_object_set_new(arguments, "arg", words);
+    (void)json_object_set_new(arguments, "capture-output", json_true());
+    if (exec->input.ptr) {
+        char *text = arena_alloc(arena, BASE64_MAX(exec->input.len));
+
+        (void)base64_encode((const uint8_t *)exec->input.ptr, exec->input.len, text);
+        (void)json_object_set_new(arguments, "input-data", json_string(text));
+    }
+    return arguments;
+}
+
+static bool is_utf8(const struct machine_exec *exec)
+{
+    bool is = str_is_utf8(exec->path);
+
+    for (size_t i = 0; i < exec->arg_count; i++)
+        is = is && str_is_utf8(exec->args[i]) && !memchr(exec->args[i].ptr, '\0', exec->args[i].len);
+    return is;
+}
+
+int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
+                       const struct machine_exec *exec, int64_t *ret_pid)
+{
+    struct lv_call call;
+    json_t *reply = NULL;
+    json_t *pid;
+    int r = is_utf8(exec) ? lv_enter_living(&call, hv, host_id, id, incarnation, NULL) : -E_INVALID;
+
+    if (r < 0)
+        return r;
+    r = ask(&call, "guest-exec", exec_arguments(exec, &call.arena), &reply);
+    pid = json_object_get(reply, "pid");
+    if (r == 0 && !json_is_integer(pid))
+        r = -E_IO;
+    if (r == 0)
+        *ret_pid = json_integer_value(pid);
+    json_decref(reply);
+    return lv_leave(&call, r);
+}
+
+/* Base64 text as bytes, after what is there already. */
+static bool add_output(struct buf *out, const json_t *text, struct arena *arena)
+{
+    struct str encoded = str_from(json_string_value(text));
+    uint8_t *bytes;
+    size_t len;
+    size_t fits;
+
+    if (str_empty(encoded))
+        return true;
+    bytes = arena_alloc(arena, encoded.len);
+    if (base64_decode(encoded, bytes, &len) < 0)
+        return false;
+    fits = MIN_OF(len, out->limit_bytes - out->len);
+    buf_add(out, bytes, fits);
+    return fits == len;
+}
+
+static void read_status(const json_t *reply, struct arena *scratch, struct arena *arena, struct machine_exec_status *ret)
+{
+    struct buf output;
+    bool whole;
+
+    buf_init(&output, AGENT_OUTPUT_BYTES);
+    whole = add_output(&output, json_object_get(reply, "out-data"), scratch);
+    whole = add_output(&output, json_object_get(reply, "err-data"), scratch) && whole;
+    *ret = (struct machine_exec_status){
+        .exited = json_is_true(json_object_get(reply, "exited")),
+        .exit_code = (int)json_integer_value(json_object_get(reply, "exitcode")),
+        .signal = (int)json_integer_value(json_object_get(reply, "signal")),
+        .truncated = !whole || json_is_true(json_object_get(reply, "out-truncated")) ||
+                     json_is_true(json_object_get(reply, "err-truncated")),
+        .output = arena_str(arena, buf_str(&output)),
+    };
+    buf_done(&output);
+}
+
+/* The agent's word for a number that it doesn't know, or has told the end of already. */
+static bool is_unknown_pid(void)
+{
+    virErrorPtr error = lv.virGetLastError();
+
+    return error && error->message && strstr(error->message, "PID") != NULL;
+}
+
+int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid,
+                      struct arena *arena, struct machine_exec_status *ret)
+{
+    struct lv_call call;
+    json_t *reply = NULL;
+    int r = lv_enter_living(&call, hv, host_id, id, incarnation, NULL);
+
+    if (r < 0)
+        return r;
+    r = ask(&call, "guest-exec-status", json_pack("{s:I}", "pid", (json_int_t)pid), &reply);
+    if (r < 0 && is_unknown_pid())
+        r = -E_NOT_FOUND;
+    if (r == 0)
+        read_status(reply, &call.arena, arena, ret);
+    json_decref(reply);
+    return lv_leave(&call, r);
+}
+
+int libvirt_exec_kill(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid)
+{
+    struct lv_call call;
+    json_t *reply = NULL;
+    int r = lv_enter_living(&call, hv, host_id, id, incarnation, NULL);
+
+    if (r < 0)
+        return r;
+    /* Its children first, as far as they are told by their parent: the agent makes no process group. */
+    r = ask(&call, "guest-exec",
+            json_pack("{s:s,s:[s,s]}", "path", "/bin/sh", "arg", "-c",
+                      arena_printf(&call.arena, "pkill -KILL -P %lld; kill -KILL %lld", (long long)pid, (long long)pid).ptr),
+            &reply);
+    json_decref(reply);
+    return lv_leave(&call, r);
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections. Each host has a thread, the connector, which opens its connection, and another one when that breaks:
+ * callbacks first, then the list of what is there, then everybody is told to look (a connection that was away has missed
+ * events). A host that doesn't answer is out of reach, and nothing is said of its machines.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "hypervisor/libvirt_impl.h"
+
+#define RETRY_MIN_US (200 * USEC_PER_MSEC)
+#define RETRY_MAX_US (10 * USEC_PER_SEC)
+#define FIRST_TRY_US (60 * USEC_PER_SEC) /* the embedded libvirt asks QEMU what it can do when it first sees it */
+#define KEEPALIVE_S 5
+#define KEEPALIVE_MISSES 3
+
+/* ── events ── */
+
+static int heard_of(int event, int detail)
+{
+    if (event == VIR_DOMAIN_EVENT_CRASHED)
+        return HEARD_PANIC;
+    if (event != VIR_DOMAIN_EVENT_SHUTDOWN)
+        return 0;
+    return detail == VIR_DOMAIN_EVENT_SHUTDOWN_HOST ? HEARD_OPERATOR : HEARD_GUEST;
+}
+
+/* The state that an event speaks of; a hint, nothing more. */
+static enum machine_state hint_of(const struct lv_machine *machine, int event)
+{
+    if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_UNDEFINED || machine->dead)
+        return MACHINE_OFF;
+    if (event == VIR_DOMAIN_EVENT_SHUTDOWN || event == VIR_DOMAIN_EVENT_CRASHED)
+        return MACHINE_DYING;
+    if (event == VIR_DOMAIN_EVENT_SUSPENDED)
+        return MACHINE_PAUSED;
+    return machine->mark.agent && !machine->agent_up ? MACHINE_BOOTING : MACHINE_RUNNING;
+}
+
+static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *arg)
+{
+    struct lv_host *host = arg;
+    struct libvirt *libvirt = host->libvirt;
+    struct str id = str_from(lv.virDomainGetName(dom));
+    enum machine_state state = MACHINE_ABSENT;
+    struct lv_machine *machine;
+    int64_t incarnation = 0;
+
+    (void)conn;
+    if (event == VIR_DOMAIN_EVENT_STARTED && detail != VIR_DOMAIN_EVENT_STARTED_WAKEUP)
+        lv_machine_track(host, id);
+    libvirt_lock(libvirt);
+    machine = lv_machine_find(host, id);
+    if (machine) {
+        /* What was heard before it was started is of the life before. */
+        machine->heard = event == VIR_DOMAIN_EVENT_STARTED ? 0 : machine->heard | heard_of(event, detail);
+        state = hint_of(machine, event);
+        incarnation = machine->mark.incarnation;
+    }
+    (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
+    libvirt_unlock(libvirt);
+    if (machine)
+        libvirt_tell(libvirt, host, id, incarnation, state);
+    return 0;
+}
+
+static void on_agent(virConnectPtr conn, virDomainPtr dom, int state, int reason, void *arg)
+{
+    struct lv_host *host = arg;
+    struct libvirt *libvirt = host->libvirt;
+    struct str id = str_from(lv.virDomainGetName(dom));
+    bool up = state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED;
+    struct lv_machine *machine;
+    int64_t incarnation = 0;
+
+    (void)conn;
+    (void)reason;
+    libvirt_lock(libvirt);
+    machine = lv_machine_find(host, id);
+    if (machine) {
+        machine->agent_up = up;
+        incarnation = machine->mark.incarnation;
+    }
+    (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
+    libvirt_unlock(libvirt);
+    if (machine && up)
+        libvirt_tell(libvirt, host, id, incarnation, MACHINE_RUNNING);
+}
+
+static void on_close(virConnectPtr conn, int reason, void *arg)
+{
+    struct lv_host *host = arg;
+
+    (void)reason;
+    libvirt_lock(host->libvirt);
+    if (host->conn == conn) {
+        host->lost = true;
+        (void)pthread_cond_broadcast(&host->libvirt->changed); /* can't fail on a valid condition */
+    }
+    libvirt_unlock(host->libvirt);
+}
+
+/* ── what is there ── */
+
+/* Takes up a domain of ours: what it was told, whether it lives, its process. */
+static void learn(struct lv_host *host, virDomainPtr dom)
+{
+    struct str id = str_from(lv.virDomainGetName(dom));
+    char uuid[DOMAIN_UUID_BYTES];
+    struct domain_mark mark;
+    struct lv_machine *machine;
+    char *xml = NULL;
+    int state = 0;
+    int reason = 0;
+
+    domain_uuid(id, uuid);
+    if (id.len > LIBVIRT_ID_MAX || lv.virDomainGetState(dom, &state, &reason, 0) < 0)
+        return;
+    if (lv_mark_read(dom, lv_is_alive(state), &mark) < 0)
+        return; /* somebody else's */
+    if (lv_is_alive(state))
+        xml = lv.virDomainGetXMLDesc(dom, 0);
+    libvirt_lock(host->libvirt);
+    machine = lv_machine_get(host, id, &mark);
+    machine->mark = mark;
+    machine->agent_up = xml && domain_agent_connected(str_from(xml));
+    libvirt_unlock(host->libvirt);
+    free(xml);
+    if (lv_is_alive(state))
+        lv_machine_track(host, id);
+}
+
+/* After the callbacks are there: what happens from now on is told, what happened before is found. */
+static int learn_all(struct lv_host *host, virConnectPtr conn)
+{
+    virDomainPtr *domains = NULL;
+    int count = lv.virConnectListAllDomains(conn, &domains, 0);
+
+    for (int i = 0; i < count; i++) {
+        learn(host, domains[i]);
+        (void)lv.virDomainFree(domains[i]); /* ours */
+    }
+    if (count >= 0)
+        free(domains);
+    return count < 0 ? -E_UNREACHABLE : 0;
+}
+
+/* Every machine is looked at again by whoever cares. */
+static void tell_all(struct lv_host *host)
+{
+    struct libvirt *libvirt = host->libvirt;
+    struct arena arena;
+    struct str *ids = NULL;
+    size_t count = 0;
+    struct str id;
+    void *value;
+
+    arena_init(&arena, (size_t)1 << 30);
+    libvirt_lock(libvirt);
+    for (size_t cursor = 0; map_next(&host->machines, &cursor, &id, &value);)
+        arena_push(&arena, ids, count, arena_str(&arena, id));
+    libvirt_unlock(libvirt);
+    for (size_t i = 0; i < count; i++)
+        libvirt_tell(libvirt, host, ids[i], 0, MACHINE_OFF); /* a hint: the truth is asked for */
+    arena_done(&arena);
+}
+
+/* ── the connection ── */
+
+static bool kvm_at(struct lv_host *host, virConnectPtr conn)
+{
+    enum libvirt_accelerator asked = host->libvirt->settings.accelerator;
+    char *xml;
+    bool kvm;
+
+    if (host->local || asked != LIBVIRT_AUTO)
+        return host->libvirt->kvm;
+    /* Its processor can't be looked at from here; its libvirt offers KVM where /dev/kvm works. */
+    xml = lv.virConnectGetCapabilities(conn);
+    kvm = xml && str_contains(str_from(xml), STR("<domain type='kvm'"));
+    free(xml);
+    return kvm;
+}
+
+static int register_callbacks(struct lv_host *host, virConnectPtr conn)
+{
+    host->callbacks[0] = lv.virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                             VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), host, NULL);
+    host->callbacks[1] = lv.virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+                                                             VIR_DOMAIN_EVENT_CALLBACK(on_agent), host, NULL);
+    if (host->callbacks[0] < 0 || host->callbacks[1] < 0)
+        return -E_UNREACHABLE;
+    /* Neither is there for the embedded libvirt, which can't be lost. */
+    (void)lv.virConnectRegisterCloseCallback(conn, on_close, host, NULL);
+    (void)lv.virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_MISSES);
+    return 0;
+}
+
+static void close_connection(struct lv_host *host, virConnectPtr conn)
+{
+    for (size_t i = 0; i < countof(host->callbacks); i++)
+        if (host->callbacks[i] >= 0)
+            (void)lv.virConnectDomainEventDeregisterAny(conn, host->callbacks[i]); /* a broken one has none left */
+    (void)lv.virConnectUnregisterCloseCallback(conn, on_close);                    /* likewise */
+    (void)lv.virConnectClose(conn); /* calls under way hold it a while longer */
+}
+
+static void note_error(struct lv_host *host)
+{
+    virErrorPtr error = lv.virGetLastError();
+    const char *text = error && error->message ? error->message : "libvirt gave no reason";
+    bool news;
+
+    libvirt_lock(host->libvirt);
+    news = strcmp(host->error, text) != 0;
+    (void)snprintf(host->error, sizeof(host->error), "%s", text);
+    libvirt_unlock(host->libvirt);
+    if (news)
+        log_warning("can't reach a host; tried again until it answers", LOG_STR("host", lv_host_id(host)),
+                    LOG_TEXT("uri", host->uri), LOG_TEXT("error", text));
+}
+
+static bool connect_host(struct lv_host *host)
+{
+    virConnectPtr conn = lv.virConnectOpenAuth(host->uri, NULL, 0);
+
+    if (!conn || register_callbacks(host, conn) < 0 || learn_all(host, conn) < 0) {
+        note_error(host);
+        if (conn)
+            close_connection(host, conn);
+        return false;
+    }
+    libvirt_lock(host->libvirt);
+    host->kvm = kvm_at(host, conn);
+    host->conn = conn;
+    host->lost = false;
+    host->error[0] = '\0';
+    libvirt_unlock(host->libvirt);
+    tell_all(host);
+    return true;
+}
+
+/* With the lock; gives it away meanwhile. */
+static void drop_connection(struct lv_host *host)
+{
+    virConnectPtr conn = steal(&host->conn);
+
+    host->lost = false;
+    libvirt_unlock(host->libvirt);
+    log_warning("the connection to a host is lost", LOG_STR("host", lv_host_id(host)), LOG_TEXT("uri", host->uri));
+    close_connection(host, conn);
+    libvirt_lock(host->libvirt);
+}
+
+static void *run_connector(void *arg)
+{
+    struct lv_host *host = arg;
+    struct libvirt *libvirt = host->libvirt;
+    usec_t wait_us = RETRY_MIN_US;
+
+    (void)pthread_setname_np(pthread_self(), "connector"); /* for people only */
+    libvirt_lock(libvirt);
+    while (!libvirt->closing) {
+        bool connected;
+
+        if (host->conn && host->lost)
+            drop_connection(host);
+        if (host->conn) {
+            libvirt_wait(libvirt, USEC_NEVER);
+            continue;
+        }
+        libvirt_unlock(libvirt);
+        connected = connect_host(host);
+        libvirt_lock(libvirt);
+        host->tried = true;
+        (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
+        wait_us = connected ? RETRY_MIN_US : MIN_OF(2 * wait_us, RETRY_MAX_US);
+        for (usec_t until_us = env_now(libvirt->settings.env) + wait_us;
+             !connected && !libvirt->closing && env_now(libvirt->settings.env) < until_us;)
+            libvirt_wait(libvirt, until_us);
+    }
+    libvirt_unlock(libvirt);
+    return NULL;
+}
+
+/* ── hosts ── */
+
+/* Is it a URI that libvirt's QEMU driver knows, and where is what it leads to? */
+static int read_uri(struct lv_host *host, struct str url, struct fail *fail)
+{
+    const char *dir = host->libvirt->settings.dir;
+    bool rooted = str_contains(url, STR("root="));
+
+    if (url.len >= sizeof(host->uri) || !(str_starts(url, STR("qemu:///")) || str_starts(url, STR("qemu+"))) ||
+        memchr(url.ptr, '\0', url.len))
+        return fail_text(fail, E_INVALID_PARAMETER,
+                         "%.*s is not a URI of real machines: qemu:///embed, qemu:///system, qemu+ssh://HOST/system, "
+                         "qemu+tls://HOST/system",
+                         STR_ARG(url));
+    host->local = str_starts(url, STR("qemu:///"));
+    host->embedded = str_starts(url, STR("qemu:///embed"));
+    (void)snprintf(host->uri, sizeof(host->uri), "%.*s", STR_ARG(url));
+    (void)snprintf(host->run_dir, sizeof(host->run_dir), "/run/libvirt/qemu");
+    if (!host->embedded)
+        return 0;
+    if (rooted)
+        return fail_text(fail, E_INVALID_PARAMETER, "leave root= out of %.*s: the embedded libvirt lives in the data folder",
+                         STR_ARG(url));
+    (void)snprintf(host->uri, sizeof(host->uri), "qemu:///embed?root=%s/libvirt", dir);
+    (void)snprintf(host->run_dir, sizeof(host->run_dir), "%s/libvirt/run/qemu", dir);
+    return 0;
+}
+
+/* Two hosts of one URI would be the same machines twice. With the lock. */
+static bool uri_is_taken(const struct lv_host *host, const struct lv_host *known)
+{
+    struct str key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&host->libvirt->hosts, &cursor, &key, &value);) {
+        const struct lv_host *other = value;
+
+        if (other != known && other->attached && strcmp(other->uri, host->uri) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct lv_host *make_host(struct libvirt *libvirt, struct str host_id)
+{
+    struct lv_host *host = xcalloc(1, sizeof(*host));
+
+    host->libvirt = libvirt;
+    host->callbacks[0] = -1;
+    host->callbacks[1] = -1;
+    host->id_len = host_id.len;
+    memcpy(host->id, host_id.ptr, host_id.len);
+    map_init(&host->machines, env_random_u64(libvirt->settings.env));
+    return host;
+}
+
+static void free_host(struct lv_host *host)
+{
+    struct str id;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&host->machines, &cursor, &id, &value);)
+        xfree(value);
+    map_done(&host->machines);
+    xfree(host);
+}
+
+/* With the lock. What is on this computer is waited for, once, so that the first calls find it. */
+static int start_connector(struct lv_host *host, struct fail *fail)
+{
+    struct libvirt *libvirt = host->libvirt;
+    usec_t until_us = env_now(libvirt->settings.env) + FIRST_TRY_US;
+
+    if (pthread_create(&host->connector, NULL, run_connector, host) != 0)
+        return fail_text(fail, E_LIMIT, "no thread can be made for host %.*s", STR_ARG(lv_host_id(host)));
+    map_put(&libvirt->hosts, lv_host_id(host), host);
+    host->attached = true;
+    while (host->local && !host->tried && env_now(libvirt->settings.env) < until_us)
+        libvirt_wait(libvirt, until_us);
+    return 0;
+}
+
+int libvirt_host_add(struct hypervisor *hv, struct str host_id, struct str url, struct fail *fail)
+{
+    struct libvirt *libvirt = libvirt_of(hv);
+    struct lv_host *known;
+    struct lv_host *host;
+    int r = 0;
+
+    if (host_id.len == 0 || host_id.len > LIBVIRT_ID_MAX)
+        return fail_text(fail, E_INVALID_PARAMETER, "a host's id has 1 to %d bytes", LIBVIRT_ID_MAX);
+    libvirt_lock(libvirt);
+    known = map_get(&libvirt->hosts, host_id);
+    host = make_host(libvirt, host_id);
+    r = read_uri(host, str_empty(url) ? STR("qemu:///embed") : url, fail);
+    if (r == 0 && known && strcmp(known->uri, host->uri) != 0)
+        r = fail_text(fail, E_EXISTS, "host %.*s was %s until now: give the new one another id, or restart ecsd", STR_ARG(host_id),
+                      known->uri);
+    if (r == 0 && uri_is_taken(host, known))
+        r = fail_text(fail, E_EXISTS, "%s is another host already", host->uri);
+    if (r == 0 && known)
+        known->attached = true;
+    else if (r == 0)
+        r = start_connector(host, fail);
+    if (r < 0 || known)
+        free_host(host);
+    libvirt_unlock(libvirt);
+    return r;
+}
+
+int libvirt_host_remove(struct hypervisor *hv, struct str host_id)
+{
+    struct libvirt *libvirt = libvirt_of(hv);
+    struct lv_host *host;
+
+    libvirt_lock(libvirt);
+    host = map_get(&libvirt->hosts, host_id);
+    if (host)
+        host->attached = false; /* its machines go on, and so does the connection: it may be added again */
+    libvirt_unlock(libvirt);
+    return 0;
+}
+
+static void untrack_all(struct lv_host *host)
+{
+    struct str id;
+    void *value;
+
+    /* Nobody adds or drops machines any more: the map can be walked without the lock. */
+    for (size_t cursor = 0; map_next(&host->machines, &cursor, &id, &value);)
+        lv_machine_untrack(host, id);
+}
+
+void libvirt_hosts_close(struct libvirt *libvirt)
+{
+    struct str key;
+    void *value;
+
+    libvirt_lock(libvirt);
+    libvirt->closing = true;
+    (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
+    libvirt_unlock(libvirt);
+    for (size_t cursor = 0; map_next(&libvirt->hosts, &cursor, &key, &value);) {
+        struct lv_host *host = value;
+
+        (void)pthread_join(host->connector, NULL); /* it is ours and was not joined */
+        untrack_all(host);
+        if (host->conn)
+            close_connection(host, steal(&host->conn));
+    }
+}
+
+void libvirt_hosts_free(struct libvirt *libvirt)
+{
+    struct str key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&libvirt->hosts, &cursor, &key, &value);)
+        free_host(value);
+    map_done(&libvirt->hosts);
+}

@@ -34,7 +34,7 @@ resolve_packages() {
   local kernel
   kernel=$(depends_of linux-image-cloud-amd64 | sed -n 's/^ *|\{0,1\}Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
   [ -n "$kernel" ] || die "apt knows no linux-image-cloud-amd64; apt-get update first"
-  echo "$kernel" busybox-static qemu-guest-agent
+  printf '%s\n' "$kernel" busybox-static qemu-guest-agent
   depends_of --recurse qemu-guest-agent | grep -E '^(lib|zlib)' | grep -v -e perl -e '^libdb' -e '^libgdbm' | sort -u
 }
 
@@ -103,7 +103,7 @@ make_tree() {
 make_disk() { # make_disk FILE
   rm -f "$work/disk.raw"
   E2FSPROGS_FAKE_TIME=$disk_time mke2fs -q -t ext4 -b 4096 -m 0 -L ecsd-guest -U "$disk_uuid" \
-    -E "hash_seed=$disk_uuid,root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0" "$work/disk.raw" "$disk_size"
+    -E "hash_seed=$disk_uuid,root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0" "$work/disk.raw" "$disk_size" >/dev/null
   qemu-img convert -f raw -O qcow2 "$work/disk.raw" "$1"
 }
 
@@ -113,18 +113,20 @@ main() {
   check_tools
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  mkdir -p "$1" "$work"/{download,unpacked,made}
   cache=${ECSD_GUEST_CACHE:-$work/cache}
-  mkdir -p "$cache"
-  packages=$(resolve_packages)
-  files=$(fetch_packages "$cache" $packages)
-  unpack_packages $files
+  mkdir -p "$1" "$cache" "$work"/{download,unpacked,made}
+  cache=$(cd "$cache" && pwd)
+  resolve_packages >"$work/packages"
+  mapfile -t packages <"$work/packages"
+  fetch_packages "$cache" "${packages[@]}" >"$work/files"
+  mapfile -t files <"$work/files"
+  unpack_packages "${files[@]}"
   make_tree
   make_disk "$work/made/disk.qcow2"
   sed -e '/^#/d' "$here/cmdline" | paste -sd ' ' >"$work/made/cmdline"
   python3 "$here/pack.py" kernel "$work"/unpacked/boot/vmlinuz-* "$work/made/vmlinux"
   python3 "$here/pack.py" initrd "$work/tree" "$work/made/initrd"
-  python3 "$here/pack.py" describe "$work/made" "$disk_size" $files >"$work/guest.json"
+  python3 "$here/pack.py" describe "$work/made" "$disk_size" "${files[@]}" >"$work/guest.json"
   mv "$work/guest.json" "$work"/made/* "$1/"
 }
 

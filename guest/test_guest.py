@@ -96,10 +96,13 @@ class Json:
         self.socket.connect(str(path))
         self.lines = Lines(self.socket.fileno())
         self.events = []
+        self.sent = 0
 
     def send(self, name, **arguments):
         """Without waiting for what comes back."""
-        self.socket.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        self.sent += 1
+        call = {"execute": name, "arguments": arguments, "id": self.sent}
+        self.socket.sendall(json.dumps(call).encode() + b"\n")
 
     def receive(self, deadline):
         """The next object."""
@@ -109,16 +112,17 @@ class Json:
         return json.loads(line.lstrip("\ufffd"))
 
     def ask(self, name, seconds=None, **arguments):
-        """The answer; events on the way are kept."""
+        """The answer; events on the way are kept, and so are answers that nobody waited for."""
         deadline = time.monotonic() + (PATIENCE if seconds is None else seconds)
         self.send(name, **arguments)
         while True:
             answer = self.receive(deadline)
-            if "return" in answer:
-                return answer["return"]
-            if "error" in answer:
+            if answer.get("id") != self.sent:
+                self.events.append(answer)
+            elif "error" in answer:
                 raise AssertionError(f"{name}: {answer['error']}")
-            self.events.append(answer)
+            else:
+                return answer["return"]
 
     def wait_event(self, name):
         """The event of that name, old or new."""
@@ -422,6 +426,15 @@ class TestSeed(GuestTest):
         machine.console.wait(r"^guest: hostname web-2$")
         machine.console.wait(r"^guest: public keys 1$")
         machine.boot()
+
+    def test_a_disk_that_comes_later(self):
+        machine = self.machine().boot()
+        machine.qmp.ask("blockdev-add", **{"driver": "file", "filename": str(self.blank("late.raw")), "node-name": "late"})
+        machine.qmp.ask("device_add", driver="virtio-blk-pci", drive="late", id="late")
+        while machine.run("/bin/sh", "-c", "test -e /sys/block/vdb")[1]:
+            pass
+        machine.run("guest", "disks")
+        machine.console.wait(r"^guest: disk vdb first-bytes zeros$")
 
     def test_without_stamp_other_disks_stay_as_they_are(self):
         disks = [self.blank("one.raw"), self.blank("two.raw")]

@@ -206,7 +206,7 @@ static int make_real_host(struct tx *tx, const struct options *options, struct s
         .state = HOST_STATE_UP,
         .vcpus = options->libvirt_vcpus ? options->libvirt_vcpus
                                         : MAX_OF(processors, (int64_t)1) * VCPUS_PER_PROCESSOR,
-        .memory_mib = options->libvirt_memory_gib ? options->libvirt_memory_gib * 1024 : memory_mib,
+        .memory_mib = options->libvirt_memory_gib ? options->libvirt_memory_gib * 1024 : (int64_t)((double)memory_mib / options->libvirt_memory_scale),
         .created_us = tx_now(tx),
     };
     return store_host_insert(tx, &host);

@@ -10,6 +10,9 @@
 
 #define ROOT_PATH_MAX 46 /* libvirt makes sockets below its folder; their paths have 107 bytes at most */
 
+/* Output to files, without another daemon; times in QEMU's messages would make each one new. */
+#define QEMU_CONF "stdio_handler = \"file\"\nlog_timestamp = 0\nremember_owner = 0\n"
+
 static const struct hypervisor_ops libvirt_ops;
 
 struct libvirt *libvirt_of(const struct hypervisor *hv)
@@ -297,8 +300,7 @@ static int prepare(struct libvirt *libvirt, struct fail *fail)
                          "useradd --system -g libvirt-qemu -s /usr/sbin/nologin libvirt-qemu");
     (void)snprintf(path, sizeof(path), "%s/libvirt/etc/qemu.conf", dir);
     write_text(path, geteuid() == 0
-                         ? "stdio_handler = \"file\"\nremember_owner = 0\nuser = \"root\"\ngroup = \"root\"\n"
-                         : "stdio_handler = \"file\"\nremember_owner = 0\n");
+                         ? QEMU_CONF "user = \"root\"\ngroup = \"root\"\n" : QEMU_CONF);
     (void)snprintf(path, sizeof(path), "3:file:%s/libvirt/libvirt.log", dir);
     (void)setenv("LIBVIRT_LOG_OUTPUTS", path, 0); /* else libvirt writes to our stderr, in another form */
     notice_reboot(libvirt);
@@ -310,7 +312,7 @@ int libvirt_open(const struct libvirt_settings *settings, struct fail *fail, str
     struct libvirt *libvirt = xcalloc(1, sizeof(*libvirt));
     int r;
 
-    assert(settings->env && settings->dir && settings->local_scale > 0);
+    assert(settings->env && settings->dir && settings->local_scale > 0 && settings->memory_scale > 0);
     libvirt->base.ops = &libvirt_ops;
     libvirt->settings = *settings;
     libvirt->pool = (struct pool){.dir = settings->dir, .local_scale = settings->local_scale};

@@ -16,6 +16,7 @@ struct libvirt_settings {
     struct env *env;           /* a real clock: guests live in real time */
     const char *dir;           /* absolute */
     double local_scale;        /* of the size of local disks */
+    double memory_scale;       /* of the guests' memory */
     enum libvirt_accelerator accelerator;
     usec_t boot_grace_us;      /* a guest whose agent does not come up within this counts as running */
 };

@@ -60,7 +60,9 @@
     X(virStreamFree)
 
 /* Of the second library, libvirt-qemu. */
-#define LIBVIRT_QEMU_FUNCTIONS(X) X(virDomainQemuAgentCommand)
+#define LIBVIRT_QEMU_FUNCTIONS(X)                                                                  \
+    X(virDomainQemuAgentCommand)                                                                   \
+    X(virDomainQemuMonitorCommand)
 
 struct libvirt_api {
 #define MEMBER(name) __typeof__(&name) name;

@@ -38,11 +38,22 @@ static int make_files(struct lv_call *call, const struct machine_spec *spec)
     return r;
 }
 
+#define MEMORY_MIN_MIB 128 /* less and no system comes up */
+
+static struct machine_spec scaled(const struct libvirt_settings *settings, const struct machine_spec *spec)
+{
+    struct machine_spec ret = *spec;
+
+    ret.memory_mib = MAX_OF((int64_t)((double)spec->memory_mib * settings->memory_scale), (int64_t)MEMORY_MIN_MIB);
+    return ret;
+}
+
 static int define_domain(struct lv_call *call, const struct machine_spec *spec)
 {
+    struct machine_spec machine = scaled(&call->libvirt->settings, spec);
     struct domain_disk disks[DOMAIN_DISKS_MAX];
     struct domain_spec domain = {
-        .machine = spec,
+        .machine = &machine,
         .mark = call->mark,
         .disks = disks,
         .disk_count = libvirt_disks(call, spec, disks),
@@ -287,6 +298,17 @@ int libvirt_reset(struct hypervisor *hv, struct str host_id, struct str id, int6
     return lv_leave(&call, lv_thread_run(&call, do_reset, (struct lv_order){0}, LIBVIRT_REPLY_US));
 }
 
+/* virDomainDestroy would hold the domain, and everybody who asks for it, for the 15 s that it gives a QEMU that is stuck. */
+static int do_quit(virDomainPtr dom, const struct lv_order *unused)
+{
+    char *reply = NULL;
+    int r = lv.virDomainQemuMonitorCommand(dom, "{\"execute\":\"quit\"}", &reply, 0);
+
+    (void)unused;
+    free(reply);
+    return r < 0 ? libvirt_failed(NULL, NULL) : 0;
+}
+
 static int do_destroy(virDomainPtr dom, const struct lv_order *flags)
 {
     return lv.virDomainDestroyFlags(dom, (unsigned)flags->number) < 0 ? libvirt_failed(NULL, NULL) : 0;
@@ -310,8 +332,8 @@ static int cut_process(struct lv_call *call, enum machine_cut how)
 }
 
 /*
- * QUIT: libvirt ends QEMU in order. TERM and KILL: its process is signalled, where it is on this computer; elsewhere libvirt
- * does both in one call. None is waited for: the end is seen by its event.
+ * QUIT: QEMU is told to end, in order. TERM and KILL: its process is signalled where it is on this computer, elsewhere libvirt
+ * is told to. None is waited for: the end is seen by its event.
  */
 int libvirt_cut(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, enum machine_cut how)
 {
@@ -321,14 +343,35 @@ int libvirt_cut(struct hypervisor *hv, struct str host_id, struct str id, int64_
 
     if (r <= 0)
         return r;
-    order.number = how == MACHINE_CUT_QUIT ? VIR_DOMAIN_DESTROY_GRACEFUL : 0;
     r = cut_process(&call, how);
+    order.number = how == MACHINE_CUT_TERM ? VIR_DOMAIN_DESTROY_GRACEFUL : 0;
     if (r == -E_NOT_FOUND)
-        r = lv_thread_run(&call, do_destroy, order, 0);
+        r = lv_thread_run(&call, how == MACHINE_CUT_QUIT ? do_quit : do_destroy, order, 0);
     return lv_leave(&call, r == -E_TIMEOUT ? 0 : r);
 }
 
 /* ── looking ── */
+
+/*
+ * Its process has ended and why is known: the proof is there. libvirt would say so some 200 ms later, when it has cleaned up, and
+ * makes everybody wait who asks before.
+ */
+static bool is_seen_dead(struct libvirt *libvirt, struct str host_id, struct str id, struct machine_status *ret)
+{
+    struct lv_machine *machine = NULL;
+    struct lv_host *host;
+    bool is;
+
+    libvirt_lock(libvirt);
+    host = map_get(&libvirt->hosts, host_id);
+    if (host && host->attached)
+        machine = lv_machine_find(host, id);
+    is = machine && machine->dead && machine->heard != 0;
+    if (is)
+        *ret = lv_machine_status(machine, VIR_DOMAIN_NOSTATE, 0);
+    libvirt_unlock(libvirt);
+    return is;
+}
 
 int libvirt_probe(struct hypervisor *hv, struct str host_id, struct str id, struct machine_status *ret)
 {
@@ -337,6 +380,8 @@ int libvirt_probe(struct hypervisor *hv, struct str host_id, struct str id, stru
 
     if (id.len > LIBVIRT_ID_MAX)
         return -E_INVALID;
+    if (is_seen_dead(libvirt_of(hv), host_id, id, ret))
+        return 0;
     r = lv_enter(&call, hv, host_id, id, NULL);
     if (r < 0)
         return r;

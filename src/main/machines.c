@@ -63,6 +63,7 @@ static int open_libvirt(const struct command_line *line, struct env *env, struct
         .env = env,
         .dir = path,
         .local_scale = options->libvirt_local_disk_scale,
+        .memory_scale = options->libvirt_memory_scale,
         .accelerator = accelerator_of(options),
         .boot_grace_us = options->libvirt_boot_grace_s * USEC_PER_SEC,
     };

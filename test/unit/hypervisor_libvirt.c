@@ -56,7 +56,7 @@ static void open_libvirt(struct conform_hv *c)
 {
     struct opened *o = c->impl;
     struct libvirt_settings settings = {
-        .env = o->env, .dir = o->dir, .local_scale = 0.01, .accelerator = LIBVIRT_AUTO, .boot_grace_us = BOOT_GRACE_US};
+        .env = o->env, .dir = o->dir, .local_scale = 0.01, .memory_scale = 1, .accelerator = LIBVIRT_AUTO, .boot_grace_us = BOOT_GRACE_US};
 
     assert_int_equal(libvirt_open(&settings, NULL, &c->hv), 0);
     assert_int_equal(c->hv->ops->host_add(c->hv, STR("h-1"), STR("qemu:///embed"), NULL), 0);
@@ -118,7 +118,7 @@ static void pass_real_time(struct conform_hv *c, usec_t us)
 
 static bool is_installed(void)
 {
-    struct libvirt_settings settings = {.env = shared_env, .dir = shared_dir, .local_scale = 1, .boot_grace_us = BOOT_GRACE_US};
+    struct libvirt_settings settings = {.env = shared_env, .dir = shared_dir, .local_scale = 1, .memory_scale = 1, .boot_grace_us = BOOT_GRACE_US};
     struct hypervisor *hv = NULL;
     struct arena arena;
     struct fail fail;

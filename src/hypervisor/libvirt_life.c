@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a machine: defined, started, asked to end, ended, undefined. */
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hypervisor/libvirt_impl.h"
@@ -140,12 +141,15 @@ static int write_mark(struct lv_call *call, bool alive, struct domain_mark mark)
 }
 
 /*
- * A start of this incarnation was begun and not noted as done: we died in between, or it failed. QEMU opens the console's log
- * when it comes to life, and a start that fails takes it away: so the log tells.
+ * A start of this incarnation was begun and not noted as done: we died in between, or it failed. Did its guest do anything? A
+ * libvirt that starts again kills a QEMU whose processors had not been let go yet. What a guest says on its console goes into a
+ * log that is new with each incarnation; one that said nothing is tried again.
  */
 static bool has_lived(struct lv_call *call)
 {
-    return access(pool_machine_path(&call->libvirt->pool, call->id, CONSOLE_PATH, &call->arena).ptr, F_OK) == 0;
+    struct stat log;
+
+    return stat(pool_machine_path(&call->libvirt->pool, call->id, CONSOLE_PATH, &call->arena).ptr, &log) == 0 && log.st_size > 0;
 }
 
 static int create(struct lv_call *call, struct domain_mark mark)

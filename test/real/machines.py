@@ -81,7 +81,7 @@ class RealDaemon(Daemon):
                 words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if "qemu-system" in words and str(self.data) in words and (instance_id is None or f"guest={instance_id}," in words):
+            if "qemu-system" in words and "guest=" in words and str(self.data) in words and (instance_id is None or f"guest={instance_id}," in words):
                 found[int(path.parent.name)] = words
         return found
 

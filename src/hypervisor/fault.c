@@ -225,6 +225,14 @@ static int fault_simulate(struct hypervisor *hv, struct str host_id, struct str 
     return inner->ops->simulate(inner, host_id, machine_id, name, value, fail);
 }
 
+/* Not counted: it can't fail. */
+static bool fault_has_image(struct hypervisor *hv, struct str image_id)
+{
+    struct hypervisor *inner = fault_of(hv)->inner;
+
+    return inner->ops->has_image(inner, image_id);
+}
+
 static void fault_watch(struct hypervisor *hv, machine_watch_fn fn, void *arg)
 {
     struct hypervisor *inner = fault_of(hv)->inner;
@@ -267,6 +275,7 @@ static const struct hypervisor_ops fault_ops = {
     .exec_start = fault_exec_start,
     .exec_poll = fault_exec_poll,
     .exec_kill = fault_exec_kill,
+    .has_image = fault_has_image,
     .simulate = fault_simulate,
 };
 

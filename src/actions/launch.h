@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "actions/common.h"
+#include "actions/image.h"
 #include "model/name.h"
 #include "model/network.h"
 
@@ -58,7 +58,7 @@ struct launch_plan {
     const struct launch *launch;
     const struct catalog_region *region;
     const struct instance_type *type;
-    const struct catalog_image *image;
+    struct image *image;
     struct vswitch *vswitch;
     struct cidr cidr;
     struct str_list groups;

@@ -32,22 +32,18 @@ static int check_type(struct action *act, struct launch_plan *plan)
 static int check_image(struct action *act, struct launch_plan *plan)
 {
     const struct launch *launch = plan->launch;
+    int r;
 
     if (!str_empty(launch->image_id) && !str_empty(launch->image_family))
         return fail(act->fail, E_IMAGE_FAMILY_SUPPLIED);
     if (str_empty(launch->image_id) && str_empty(launch->image_family))
         return missing(act, STR("ImageId"));
-    if (!str_empty(launch->image_id)) {
-        plan->image = catalog_image_find(launch->image_id);
-        if (!plan->image)
-            return fail(act->fail, E_IMAGE_NOT_FOUND);
-    } else {
-        plan->image = catalog_image_newest(launch->image_family);
-        if (!plan->image)
-            return fail(act->fail, E_IMAGE_FAMILY_NOT_FOUND);
-    }
+    r = str_empty(launch->image_id) ? action_image_newest(act, launch->image_family, &plan->image)
+                                    : action_image(act, launch->image_id, &plan->image);
+    if (r < 0)
+        return r;
     /* Every type of the catalogue is one of x86. */
-    return strcmp(plan->image->architecture, architecture_text(ARCHITECTURE_ARM64)) == 0
+    return str_eq(plan->image->architecture, str_from(architecture_text(ARCHITECTURE_ARM64)))
                ? fail(act->fail, E_IMAGE_INSTANCE_TYPE)
                : 0;
 }
@@ -200,7 +196,7 @@ static int check_amount(struct action *act, struct launch_plan *plan)
 
 static bool is_windows(const struct launch_plan *plan)
 {
-    return strcmp(plan->image->os_type, os_type_text(OS_TYPE_WINDOWS)) == 0;
+    return str_eq(plan->image->os_type, str_from(os_type_text(OS_TYPE_WINDOWS)));
 }
 
 /* Names are tried as they come out for the first and the last instance: the number is longest

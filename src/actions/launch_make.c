@@ -98,10 +98,10 @@ static void fill_machine(struct action *act, const struct launch_plan *plan, str
     const struct launch *launch = plan->launch;
 
     inst->type_id = str_from(plan->type->id);
-    inst->image_id = str_from(plan->image->id);
-    inst->os_name = str_from(plan->image->os_name);
-    inst->os_name_en = str_from(plan->image->os_name_en);
-    inst->os_type = str_from(plan->image->os_type);
+    inst->image_id = plan->image->id;
+    inst->os_name = plan->image->os_name;
+    inst->os_name_en = plan->image->os_name_en;
+    inst->os_type = plan->image->os_type;
     inst->user_data = launch->user_data;
     inst->password_hash = plan->password_hash;
     inst->serial_number = serial_number(act->env, act->arena);

@@ -228,9 +228,13 @@ static int fault_simulate(struct hypervisor *hv, struct str host_id, struct str 
 /* Not counted: it can't fail. */
 static bool fault_has_image(struct hypervisor *hv, struct str image_id)
 {
-    struct hypervisor *inner = fault_of(hv)->inner;
+    struct fault *fault = fault_of(hv);
+    bool lacks;
 
-    return inner->ops->has_image(inner, image_id);
+    fault_lock(fault);
+    lacks = str_eq(fault->plan.no_image, image_id);
+    fault_unlock(fault);
+    return !lacks && fault->inner->ops->has_image(fault->inner, image_id);
 }
 
 static void fault_watch(struct hypervisor *hv, machine_watch_fn fn, void *arg)

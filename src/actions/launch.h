@@ -27,7 +27,7 @@ struct launch {
     struct str name, description, host_name;
     struct str_list host_names;
     bool unique_suffix;
-    struct str password, user_data, resource_group_id;
+    struct str password, user_data, resource_group_id, key_pair_name;
     bool password_inherit;
     int internet_charge_type;
     int64_t bandwidth_out;

@@ -235,14 +235,32 @@ static int check_names(struct action *act, struct launch_plan *plan)
     return 0;
 }
 
+/* Windows has no use for one: the name is ignored there, whatever it says. */
+static int check_key_pair(struct action *act, const struct launch_plan *plan)
+{
+    const struct launch *launch = plan->launch;
+    struct key_pair *pair;
+    int r;
+
+    if (str_empty(launch->key_pair_name) || is_windows(plan))
+        return 0;
+    r = store_key_pair_get(act->tx, act->account->id, launch->region_id, launch->key_pair_name,
+                           &pair);
+    return r == -E_NOT_FOUND ? fail(act->fail, E_KEY_PAIR_NOT_FOUND) : action_failed(act, r);
+}
+
 static int check_login(struct action *act, struct launch_plan *plan)
 {
     const struct launch *launch = plan->launch;
+    int r;
 
     if (launch->password_inherit && !str_empty(launch->password))
         return fail(act->fail, E_PASSWORD_INHERIT);
     if (!str_empty(launch->password) && !password_valid(launch->password, is_windows(plan)))
         return fail(act->fail, E_PASSWORD);
+    r = check_key_pair(act, plan);
+    if (r < 0)
+        return r;
     if (!str_empty(launch->user_data) && !plan->image->cloud_init)
         return fail(act->fail, E_IMAGE_CLOUD_INIT);
     if (!str_empty(launch->password) && !launch->dry_run)

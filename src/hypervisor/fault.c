@@ -12,6 +12,7 @@ struct fault {
     struct fault_plan plan;
     int64_t calls;
     int64_t failed;
+    char *keys; /* of the latest define; NULL: none */
 };
 
 static const struct hypervisor_ops fault_ops;
@@ -81,6 +82,12 @@ static int fault_host_remove(struct hypervisor *hv, struct str host_id)
 static int fault_define(struct hypervisor *hv, struct str host_id, const struct machine_spec *spec,
                         struct fail *fail)
 {
+    struct fault *spy = fault_of(hv);
+
+    fault_lock(spy);
+    (void)xfree(spy->keys);
+    spy->keys = spec->public_keys.ptr ? xstrdup(spec->public_keys.ptr) : NULL;
+    fault_unlock(spy);
     FAULT_CALL(hv, define, host_id, spec, fail);
 }
 
@@ -250,6 +257,7 @@ static void fault_close(struct hypervisor *hv)
 
     fault->inner = hypervisor_close(fault->inner);
     (void)pthread_mutex_destroy(&fault->lock); /* nobody calls any more */
+    (void)xfree(fault->keys);
     xfree(fault);
 }
 
@@ -326,4 +334,9 @@ int64_t fault_failed(const struct hypervisor *hv)
     failed = fault->failed;
     fault_unlock(fault);
     return failed;
+}
+
+const char *fault_keys(const struct hypervisor *hv)
+{
+    return fault_of(hv)->keys;
 }

@@ -23,3 +23,5 @@ void fault_arm(struct hypervisor *hv, const struct fault_plan *plan);
 int64_t fault_calls(const struct hypervisor *hv);
 /* How many of them were made to fail. */
 int64_t fault_failed(const struct hypervisor *hv);
+/* The public keys that the latest define brought; NULL: none. For one thread: the text lives until the next define. */
+const char *fault_keys(const struct hypervisor *hv);

@@ -124,8 +124,7 @@ static const char *known_format(const uint8_t *head, size_t len)
         {"vhdxfile", 8, 0, "a VHDX image"},
         {"\x7f\x10\xda\xbe", 4, 64, "a VDI image"},
         {"\x1f\x8b", 2, 0, "compressed (gzip)"},
-        {"\xfd"
-         "7zXZ",
+        {"\3757zXZ",
          5, 0, "compressed (xz)"},
         {"\x28\xb5\x2f\xfd", 4, 0, "compressed (zstd)"},
         {"BZh", 3, 0, "compressed (bzip2)"},

@@ -176,14 +176,8 @@ static void what_needs_another_file_is_refused(void **state)
 
 static void other_formats_are_not_taken_for_raw(void **state)
 {
-    static const char *const heads[] = {"KDMV",
-                                        "conectix",
-                                        "vhdxfile",
-                                        "\x1f\x8b\x08",
-                                        "BZh9",
-                                        "PK\x03\x04",
-                                        "\xfd"
-                                        "7zXZ"};
+    static const char *const heads[] = {"KDMV", "conectix",   "vhdxfile", "\x1f\x8b\x08",
+                                        "BZh9", "PK\x03\x04", "\3757zXZ"};
     uint8_t file[512];
     struct image_file got;
 

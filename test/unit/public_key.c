@@ -47,9 +47,9 @@ static void what_is_not_one_key_is_refused(void **state)
         "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl", /* of another type */
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJ", /* cut off */
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9", /* on a boundary of base64 */
-        ED25519 "\nssh-rsa AAAA",
-        ED25519 "\rssh-rsa AAAA",
-        "command=\"rm -rf /\" " ED25519,                         /* options are not a key */
+        (ED25519 "\nssh-rsa AAAA"),
+        (ED25519 "\rssh-rsa AAAA"),
+        ("command=\"rm -rf /\" " ED25519),                        /* options are not a key */
         "ssh-none AAAACHNzaC1ub25lAAAAAXg=",
         "-----BEGIN PUBLIC KEY-----",
     };

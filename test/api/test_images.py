@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of one's own: a file becomes an image with ecsctl, and is launched, listed and removed like any other."""
 
+import http.client
 import json
+import os
 import pathlib
+import shutil
+import signal
+import socket
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
+import urllib.parse
 
 from harness import BUILD, IMAGE, REGION, SLOW, EcsTest
 
@@ -131,6 +138,76 @@ class ImportTest(EcsTest):
         self.ecs.restart()
         self.assertIn("m-whole", self.images())
         self.assertEqual(self.ctl("image", "remove", "m-whole")[0], 0)
+
+    def admin(self, action, **params):
+        """The operator's socket, without ecsctl: a step of it alone."""
+        connection = http.client.HTTPConnection("admin")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.ecs.data / "admin.sock"))
+        try:
+            connection.request("POST", "/", urllib.parse.urlencode({"Action": action, "Version": "admin", **params}),
+                               {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"})
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+        finally:
+            connection.close()
+
+    def state(self, image):
+        found = [r for r in self.ctl("image", "list", "--json")[1]["Images"]["Image"] if r["ImageId"] == image]
+        return found and (found[0]["State"], found[0]["Usable"])
+
+    def test_dying_between_any_two_steps(self):
+        """What import and remove have done when the power fails counts for nothing, and doing it again goes on from there."""
+        good = self.file("good", qcow2(7 * GIB))
+        order = {"ImageId": "m-dying", "FileFormat": "raw", "SizeGib": 99}
+        self.assertEqual(self.admin("ImportImage", **order)[0], 200)
+        for files in (False, True):
+            if files:
+                (self.ecs.data / "images" / "m-dying").mkdir(parents=True)
+                (self.ecs.data / "images" / "m-dying" / "disk").write_bytes(b"whole, but not known to be")
+            self.ecs.kill()
+            self.ecs.start()
+            self.assertEqual(self.state("m-dying"), ("arriving", False))
+            self.assertNotIn("m-dying", self.images())
+            self.refuses("RunInstances", "InvalidImageId.NotFound", 404, RegionId=REGION, ImageId="m-dying", InstanceType="ecs.g6.large")
+        self.assertEqual(self.imported(good, "id=m-dying"), "m-dying")
+        self.assertEqual(self.images()["m-dying"]["Size"], 7)
+        self.assertEqual(self.files("m-dying")["disk"].read_bytes(), qcow2(7 * GIB))
+
+        self.assertEqual(self.admin("RetireImage", ImageId="m-dying")[0], 200)
+        for files in (True, False):
+            if not files:
+                shutil.rmtree(self.ecs.data / "images" / "m-dying")
+            self.ecs.kill()
+            self.ecs.start()
+            self.assertEqual(self.state("m-dying"), ("leaving", False))
+            self.assertNotIn("m-dying", self.images())
+            self.assertEqual(self.ctl("image", "import", good, "id=m-dying")[0], 1)
+        self.assertEqual(self.ctl("image", "remove", "m-dying"), (0, "", ""))
+        self.assertFalse(self.state("m-dying"))
+        self.assertEqual(self.imported(good, "id=m-dying"), "m-dying")
+        self.assertEqual(self.ctl("image", "remove", "m-dying")[0], 0)
+
+    def test_an_operator_is_killed_while_he_copies(self):
+        """Half of a large file, a name that nobody takes for an image, and nothing of it after the next import."""
+        with open(pathlib.Path(self.folder.name) / "large", "wb") as large:
+            for _ in range(256):
+                large.write(os.urandom(1 << 20))
+        half = self.ecs.data / "images" / "m-killed.partial" / "disk"
+        copying = subprocess.Popen([str(BUILD / "ecsctl"), "--data", str(self.ecs.data), "image", "import", large.name, "id=m-killed"])
+        end = time.monotonic() + 30 * SLOW
+        while not (half.exists() and half.stat().st_size) and copying.poll() is None and time.monotonic() < end:
+            pass
+        copying.send_signal(signal.SIGSTOP)
+        second = self.ctl("image", "import", self.file("other", qcow2(GIB)))
+        copying.kill()
+        self.assertEqual(copying.wait(), -signal.SIGKILL)
+        self.assertEqual((second[0], "another ecsctl" in second[2]), (1, True), second)
+        self.assertEqual(set(self.files()), {"m-killed.partial"})
+        self.assertLess(half.stat().st_size, 256 << 20)
+        self.assertNotIn("m-killed", self.images())
+        self.assertEqual(self.ctl("image", "remove", "m-killed"), (0, "", ""))
+        self.assertEqual(self.files(), {})
 
     def test_without_a_daemon(self):
         good = self.file("good", qcow2(GIB))

@@ -29,6 +29,7 @@ struct launch {
     bool unique_suffix;
     struct str password, user_data, resource_group_id, key_pair_name;
     bool password_inherit;
+    int io_optimized;
     int internet_charge_type;
     int64_t bandwidth_out;
     struct opt_int bandwidth_in;

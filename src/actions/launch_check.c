@@ -244,6 +244,8 @@ static int check_key_pair(struct action *act, const struct launch_plan *plan)
 
     if (str_empty(launch->key_pair_name) || is_windows(plan))
         return 0;
+    if (launch->io_optimized == IO_OPTIMIZED_NONE)
+        return fail(act->fail, E_KEY_PAIR_IO);
     r = store_key_pair_get(act->tx, act->account->id, launch->region_id, launch->key_pair_name,
                            &pair);
     return r == -E_NOT_FOUND ? fail(act->fail, E_KEY_PAIR_NOT_FOUND) : action_failed(act, r);

@@ -23,6 +23,7 @@
 
 struct image_import {
     struct image_parts parts;
+    struct image_file file; /* what was found in parts.disk */
     const char *format; /* as asked; NULL: as found */
     struct pair items[IMPORT_PAIRS];
     struct pairs pairs; /* of ImportImage */
@@ -70,24 +71,45 @@ static int check_boot(const struct image_parts *parts, struct fail *fail)
     return 0;
 }
 
-static int look(struct session *session, struct image_import *import)
+static int look_at(struct session *session, const char *path, const char *format,
+                   struct image_file *ret)
 {
-    const char *path = import->parts.disk;
-    struct image_file file;
-    int fd =
-        open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe is to be told, not waited for */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe is to be told, not waited for */
     int r;
 
     if (fd < 0)
         return fail_text(&session->fail, E_INVALID, "can't open %s: %s", path, strerror(errno));
-    r = image_file_look(fd, path, import->format, &file, &session->fail);
+    r = image_file_look(fd, path, format, ret, &session->fail);
     (void)close(fd);
+    return r;
+}
+
+static int look(struct session *session, struct image_import *import)
+{
+    int r = look_at(session, import->parts.disk, import->format, &import->file);
+
     if (r < 0)
         return r;
-    add(import, STR("FileFormat"), file.qcow2 ? STR("qcow2") : STR("raw"));
-    add(import, STR("SizeGib"), arena_printf(&session->arena, "%lld", (long long)file.size_gib));
+    add(import, STR("FileFormat"), import->file.qcow2 ? STR("qcow2") : STR("raw"));
+    add(import, STR("SizeGib"),
+        arena_printf(&session->arena, "%lld", (long long)import->file.size_gib));
     add(import, STR("DirectBoot"), import->parts.kernel ? STR("true") : STR("false"));
     return 0;
+}
+
+/* What was copied has to be what was looked at: the daemon believes what we said of it. */
+static int look_again(struct session *session, const struct image_import *import, struct str id)
+{
+    const char *path =
+        arena_printf(&session->arena, "%s/images/%.*s/disk", session->data, STR_ARG(id)).ptr;
+    struct image_file copy;
+    int r = look_at(session, path, import->file.qcow2 ? "qcow2" : "raw", &copy);
+
+    if (r == 0 && copy.size_gib != import->file.size_gib)
+        r = fail_text(&session->fail, E_INVALID,
+                      "%s became another image while it was imported; try again",
+                      import->parts.disk);
+    return r;
 }
 
 static enum session_status session_failed(const struct session *session)
@@ -163,6 +185,17 @@ static enum session_status adopt(struct session *session, struct image_folder *f
     return status;
 }
 
+/* Prints why, before another failure can take its place. */
+static enum session_status give_up(struct session *session, struct image_folder *folder,
+                                   struct str id)
+{
+    enum session_status status = session_failed(session);
+
+    if (image_folder_drop(folder, id, &session->fail) == 0)
+        withdraw(session, id);
+    return status;
+}
+
 static enum session_status bring(struct session *session, struct image_folder *folder,
                                  struct image_import *import)
 {
@@ -171,10 +204,9 @@ static enum session_status bring(struct session *session, struct image_folder *f
 
     if (status != STATUS_DONE)
         return status;
-    if (image_folder_bring(folder, id, &import->parts, &session->fail) < 0) {
-        withdraw(session, id);
-        return session_failed(session);
-    }
+    if (image_folder_bring(folder, id, &import->parts, &session->fail) < 0 ||
+        look_again(session, import, id) < 0)
+        return give_up(session, folder, id);
     return adopt(session, folder, id);
 }
 

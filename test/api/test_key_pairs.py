@@ -160,6 +160,23 @@ class KeyPairTest(EcsTest):
     def windows_image(self):
         return self.call("DescribeImages", RegionId=REGION, OSType="windows")["Images"]["Image"][0]["ImageId"]
 
+    def test_policy(self):
+        """A key that may do things to one pair only."""
+        account = json.loads(self.ecs.ctl("account", "list", "--json"))["Accounts"]["Account"][0]["AccountId"]
+        policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "ecs:*KeyPair*", "Resource": "acs:ecs:*:*:keypair/theirs"}]}
+        key = json.loads(self.ecs.ctl("key", "create", account, "policy=" + json.dumps(policy), "--json"))
+
+        def told(action, **params):
+            reply = self.ecs.v3(action, {"RegionId": REGION, **params}, key=key["AccessKeyId"], secret=key["AccessKeySecret"])
+            return reply.status
+        self.bring("ours")
+        self.assertEqual(told("ImportKeyPair", KeyPairName="theirs", PublicKeyBody=KEY), 200)
+        self.assertEqual(told("ImportKeyPair", KeyPairName="other", PublicKeyBody=KEY), 403)
+        self.assertEqual(told("DeleteKeyPairs", KeyPairNames='["theirs","ours"]'), 403)
+        self.assertEqual({p["KeyPairName"] for p in self.pairs()} & {"ours", "theirs", "other"}, {"ours", "theirs"})
+        self.assertEqual(told("DeleteKeyPairs", KeyPairNames='["theirs"]'), 200)
+        self.delete("ours")
+
     def test_tags(self):
         """What terraform does with a pair's tags: by the pair's name."""
         self.bring("tagged", Tag__1__Key="a", Tag__1__Value="1")

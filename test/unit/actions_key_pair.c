@@ -196,6 +196,9 @@ static void an_instance_keeps_its_pair_alive(void **state)
     run.key_pair_name = STR("none");
     assert_refused(ACT(acts, RUN_INSTANCES, &run, &ran), E_KEY_PAIR_NOT_FOUND);
     run.key_pair_name = STR("used");
+    run.io_optimized = IO_OPTIMIZED_NONE;
+    assert_refused(ACT(acts, RUN_INSTANCES, &run, &ran), E_KEY_PAIR_IO);
+    run.io_optimized = IO_OPTIMIZED_OPTIMIZED;
     run.password = STR("Passw0rd!"); /* both is fine: the image decides what it opens */
     id = acts_run_instances(acts, &run);
     assert_str(acts_view(acts, id).key_pair_name, "used");

@@ -52,7 +52,7 @@ FOREIGN = [
     (r"libpq-fe\.h|libpq/.*", r"store/[a-z0-9_]+\.[ch]"),
     (r"libvirt/.*", r"hypervisor/libvirt[a-z0-9_]*\.[ch]"),
     (r"gnutls/.*", r"http/[a-z0-9_]+\.[ch]"),
-    (r"openssl/.*", r"base/hash\.c|http/[a-z0-9_]*(cert|tls)[a-z0-9_]*\.c"),
+    (r"openssl/.*", r"base/(hash|keygen)\.c|http/[a-z0-9_]*(cert|tls)[a-z0-9_]*\.c"),
     (r"jansson\.h", r"(gateway|cli)/[a-z0-9_]+\.[ch]|hypervisor/libvirt_agent\.c"),
     (r"ini\.h", r"base/option\.c"),
     (r"cmocka\.h", r"(?!)"),

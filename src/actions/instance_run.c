@@ -9,7 +9,8 @@
     .private_ip = (req)->private_ip_address, .name = (req)->instance_name,                         \
     .description = (req)->description, .host_name = (req)->host_name, .password = (req)->password, \
     .password_inherit = (req)->password_inherit, .user_data = (req)->user_data,                    \
-    .resource_group_id = (req)->resource_group_id,                                                 \
+    .resource_group_id = (req)->resource_group_id, .key_pair_name = (req)->key_pair_name,          \
+    .io_optimized = (req)->io_optimized,                                                           \
     .internet_charge_type = (req)->internet_charge_type,                                           \
     .bandwidth_out = (req)->internet_max_bandwidth_out,                                            \
     .bandwidth_in = (req)->internet_max_bandwidth_in,                                              \

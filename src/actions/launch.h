@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "actions/common.h"
+#include "actions/image.h"
 #include "model/name.h"
 #include "model/network.h"
 
@@ -27,8 +27,9 @@ struct launch {
     struct str name, description, host_name;
     struct str_list host_names;
     bool unique_suffix;
-    struct str password, user_data, resource_group_id;
+    struct str password, user_data, resource_group_id, key_pair_name;
     bool password_inherit;
+    int io_optimized;
     int internet_charge_type;
     int64_t bandwidth_out;
     struct opt_int bandwidth_in;
@@ -58,7 +59,7 @@ struct launch_plan {
     const struct launch *launch;
     const struct catalog_region *region;
     const struct instance_type *type;
-    const struct catalog_image *image;
+    struct image *image;
     struct vswitch *vswitch;
     struct cidr cidr;
     struct str_list groups;

@@ -32,22 +32,18 @@ static int check_type(struct action *act, struct launch_plan *plan)
 static int check_image(struct action *act, struct launch_plan *plan)
 {
     const struct launch *launch = plan->launch;
+    int r;
 
     if (!str_empty(launch->image_id) && !str_empty(launch->image_family))
         return fail(act->fail, E_IMAGE_FAMILY_SUPPLIED);
     if (str_empty(launch->image_id) && str_empty(launch->image_family))
         return missing(act, STR("ImageId"));
-    if (!str_empty(launch->image_id)) {
-        plan->image = catalog_image_find(launch->image_id);
-        if (!plan->image)
-            return fail(act->fail, E_IMAGE_NOT_FOUND);
-    } else {
-        plan->image = catalog_image_newest(launch->image_family);
-        if (!plan->image)
-            return fail(act->fail, E_IMAGE_FAMILY_NOT_FOUND);
-    }
+    r = str_empty(launch->image_id) ? action_image_newest(act, launch->image_family, &plan->image)
+                                    : action_image(act, launch->image_id, &plan->image);
+    if (r < 0)
+        return r;
     /* Every type of the catalogue is one of x86. */
-    return strcmp(plan->image->architecture, architecture_text(ARCHITECTURE_ARM64)) == 0
+    return str_eq(plan->image->architecture, str_from(architecture_text(ARCHITECTURE_ARM64)))
                ? fail(act->fail, E_IMAGE_INSTANCE_TYPE)
                : 0;
 }
@@ -200,7 +196,7 @@ static int check_amount(struct action *act, struct launch_plan *plan)
 
 static bool is_windows(const struct launch_plan *plan)
 {
-    return strcmp(plan->image->os_type, os_type_text(OS_TYPE_WINDOWS)) == 0;
+    return str_eq(plan->image->os_type, str_from(os_type_text(OS_TYPE_WINDOWS)));
 }
 
 /* Names are tried as they come out for the first and the last instance: the number is longest
@@ -239,14 +235,34 @@ static int check_names(struct action *act, struct launch_plan *plan)
     return 0;
 }
 
+/* Windows has no use for one: the name is ignored there, whatever it says. */
+static int check_key_pair(struct action *act, const struct launch_plan *plan)
+{
+    const struct launch *launch = plan->launch;
+    struct key_pair *pair;
+    int r;
+
+    if (str_empty(launch->key_pair_name) || is_windows(plan))
+        return 0;
+    if (launch->io_optimized == IO_OPTIMIZED_NONE)
+        return fail(act->fail, E_KEY_PAIR_IO);
+    r = store_key_pair_get(act->tx, act->account->id, launch->region_id, launch->key_pair_name,
+                           &pair);
+    return r == -E_NOT_FOUND ? fail(act->fail, E_KEY_PAIR_NOT_FOUND) : action_failed(act, r);
+}
+
 static int check_login(struct action *act, struct launch_plan *plan)
 {
     const struct launch *launch = plan->launch;
+    int r;
 
     if (launch->password_inherit && !str_empty(launch->password))
         return fail(act->fail, E_PASSWORD_INHERIT);
     if (!str_empty(launch->password) && !password_valid(launch->password, is_windows(plan)))
         return fail(act->fail, E_PASSWORD);
+    r = check_key_pair(act, plan);
+    if (r < 0)
+        return r;
     if (!str_empty(launch->user_data) && !plan->image->cloud_init)
         return fail(act->fail, E_IMAGE_CLOUD_INIT);
     if (!str_empty(launch->password) && !launch->dry_run)

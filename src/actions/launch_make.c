@@ -98,11 +98,13 @@ static void fill_machine(struct action *act, const struct launch_plan *plan, str
     const struct launch *launch = plan->launch;
 
     inst->type_id = str_from(plan->type->id);
-    inst->image_id = str_from(plan->image->id);
-    inst->os_name = str_from(plan->image->os_name);
-    inst->os_name_en = str_from(plan->image->os_name_en);
-    inst->os_type = str_from(plan->image->os_type);
+    inst->image_id = plan->image->id;
+    inst->os_name = plan->image->os_name;
+    inst->os_name_en = plan->image->os_name_en;
+    inst->os_type = plan->image->os_type;
     inst->user_data = launch->user_data;
+    if (!str_empty(launch->key_pair_name) && !str_eq(inst->os_type, STR("windows")))
+        inst->key_pair_name = launch->key_pair_name;
     inst->password_hash = plan->password_hash;
     inst->serial_number = serial_number(act->env, act->arena);
     inst->metadata_options = metadata_options(act->arena, launch);

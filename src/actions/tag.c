@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TagResources, UntagResources, ListTagResources: instances and disks carry tags. */
+/* TagResources, UntagResources, ListTagResources: instances, disks and key pairs carry tags. */
 #include "actions/common.h"
 #include "model/name.h"
 
 #define TAGS_PER_RESOURCE 20
 #define TAG_PAGE 50 /* resources' tags on one page of ListTagResources */
 
-static const char *const taggable[] = {"instance", "disk", NULL};
+static const char *const taggable[] = {"instance", "disk", "keypair", NULL};
 /* Resource types of the real service that have no rows here: known, but nothing is found. */
 static const char *const others[] = {
-    "image",   "snapshot",       "securitygroup",    "volume",         "eni",     "ddh",
-    "keypair", "launchtemplate", "reservedinstance", "snapshotpolicy", "command", "invocation",
-    NULL};
+    "image",          "snapshot",         "securitygroup",  "volume",  "eni",        "ddh",
+    "launchtemplate", "reservedinstance", "snapshotpolicy", "command", "invocation", NULL};
 
 static int check_type(struct action *act, struct str region_id, struct str resource_type)
 {
@@ -30,10 +29,15 @@ static struct str canonical(struct str resource_type)
     return word < 0 ? resource_type : str_from(taggable[word]);
 }
 
-/* 0 when `id` is a resource of that type, of this account, in that region, else -E_NOT_FOUND. */
-static int find_resource(struct action *act, struct str region_id, struct str type, struct str id)
+/*
+ * 0 when `id` is a resource of that type, of this account, in that region, else -E_NOT_FOUND. *ret:
+ * what its tags' rows call it; key pairs are called by names here, which others have as well.
+ */
+static int find_resource(struct action *act, struct str region_id, struct str type, struct str id,
+                         struct str *ret)
 {
     struct instance *inst;
+    struct key_pair *pair;
     struct disk *disk;
     int r = -E_NOT_FOUND;
     bool own = false;
@@ -46,26 +50,36 @@ static int find_resource(struct action *act, struct str region_id, struct str ty
         r = store_disk_get(act->tx, id, &disk);
         own = r == 0 && str_eq(disk->account_id, act->account->id) &&
               str_eq(disk->region_id, region_id);
+    } else if (str_eq_nocase(type, STR("keypair"))) {
+        r = store_key_pair_get(act->tx, act->account->id, region_id, id, &pair);
+        own = r == 0;
+        id = own ? pair->id : id;
     }
+    if (r == 0 && own)
+        *ret = id;
     return r == 0 && !own ? -E_NOT_FOUND : r;
 }
 
-static int check_resource(struct action *act, struct str region_id, struct str type, struct str id)
+static int check_resource(struct action *act, struct str region_id, struct str type, struct str id,
+                          struct str *ret)
 {
-    int r = find_resource(act, region_id, type, id);
+    int r = find_resource(act, region_id, type, id, ret);
 
     return r == -E_NOT_FOUND ? fail(act->fail, E_RESOURCE_NOT_FOUND) : action_failed(act, r);
 }
 
+/* *ret: what their tags' rows call them. */
 static int check_resources(struct action *act, struct str region_id, struct str type,
-                           const struct str_list *ids)
+                           const struct str_list *ids, struct str **ret)
 {
+    struct str *rows = arena_array(act->arena, struct str, ids->count + 1);
     int r = check_type(act, region_id, type);
 
     if (r == 0 && ids->count == 0) /* "[]" */
         return fail(act->fail, E_MISSING_PARAMETER, STR("ResourceId"));
     for (size_t i = 0; i < ids->count && r == 0; i++)
-        r = check_resource(act, region_id, type, ids->items[i]);
+        r = check_resource(act, region_id, type, ids->items[i], &rows[i]);
+    *ret = rows;
     return r;
 }
 
@@ -88,6 +102,7 @@ static int check_room(struct action *act, struct str id, const struct tag *tags,
 int tag_resources(struct action *act, const struct tag_resources_request *req,
                   struct tag_resources_reply *reply)
 {
+    struct str *rows = NULL;
     struct tag *tags;
     size_t count;
     int r;
@@ -97,11 +112,11 @@ int tag_resources(struct action *act, const struct tag_resources_request *req,
         return fail(act->fail, E_TAG_MISSING);
     r = action_tags(act, &req->tag, &tags, &count);
     if (r == 0)
-        r = check_resources(act, req->region_id, req->resource_type, &req->resource_id);
+        r = check_resources(act, req->region_id, req->resource_type, &req->resource_id, &rows);
     for (size_t i = 0; i < req->resource_id.count && r == 0; i++) {
-        r = check_room(act, req->resource_id.items[i], tags, count);
+        r = check_room(act, rows[i], tags, count);
         for (size_t k = 0; k < count && r == 0; k++) {
-            tags[k].resource_id = req->resource_id.items[i];
+            tags[k].resource_id = rows[i];
             tags[k].resource_type = canonical(req->resource_type);
             r = store_tag_put(act->tx, &tags[k]);
         }
@@ -112,7 +127,8 @@ int tag_resources(struct action *act, const struct tag_resources_request *req,
 int untag_resources(struct action *act, const struct untag_resources_request *req,
                     struct untag_resources_reply *reply)
 {
-    int r = check_resources(act, req->region_id, req->resource_type, &req->resource_id);
+    struct str *rows;
+    int r = check_resources(act, req->region_id, req->resource_type, &req->resource_id, &rows);
 
     (void)reply;
     if (r < 0)
@@ -120,7 +136,7 @@ int untag_resources(struct action *act, const struct untag_resources_request *re
     if (req->tag_key.count == 0 && !req->all)
         return fail(act->fail, E_TAG_MISSING);
     for (size_t i = 0; i < req->resource_id.count && r == 0; i++) {
-        struct str id = req->resource_id.items[i];
+        struct str id = rows[i];
         /* Keys that are named win over All; one that isn't there is no failure. */
         if (req->tag_key.count == 0)
             r = store_tag_delete(act->tx, id, STR_NONE);
@@ -172,6 +188,50 @@ static struct page_check make_check(const struct action *act,
     return check;
 }
 
+static bool is_key_pair(struct str resource_type)
+{
+    return str_eq_nocase(resource_type, STR("keypair"));
+}
+
+/* A key pair's row as callers name it: -E_NOT_FOUND when it is of another region. */
+static int find_pair_name(struct action *act, struct str region_id, struct str row, struct str *ret)
+{
+    struct key_pair *pairs;
+    size_t count;
+    int r = store_key_pair_list(act->tx, act->account->id, region_id, &pairs, &count);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(pairs[i].id, row)) {
+            *ret = pairs[i].name;
+            return 0;
+        }
+    }
+    return -E_NOT_FOUND;
+}
+
+/* The ids of the request as rows have them; a pair that isn't there has no tags. */
+static int wanted_rows(struct action *act, const struct list_tag_resources_request *req,
+                       struct str_list *ret)
+{
+    struct str_list rows = {arena_array(act->arena, struct str, req->resource_id.count + 1), 0};
+    int r = 0;
+
+    if (!is_key_pair(req->resource_type)) {
+        *ret = req->resource_id;
+        return 0;
+    }
+    for (size_t i = 0; i < req->resource_id.count && r == 0; i++) {
+        r = find_resource(act, req->region_id, req->resource_type, req->resource_id.items[i],
+                          &rows.items[rows.count]);
+        rows.count += r == 0;
+        r = r == -E_NOT_FOUND ? 0 : r;
+    }
+    *ret = rows;
+    return r;
+}
+
 /*
  * The tags of what is in the region. A tag doesn't know where its resource is, so that a page may
  * hold fewer than it could, and a token all the same.
@@ -181,17 +241,23 @@ static int show_tags(struct action *act, const struct list_tag_resources_request
 {
     struct list_tag_resources_tag_resource *items =
         arena_array(act->arena, struct list_tag_resources_tag_resource, count + 1);
+    struct str name = STR_NONE;
     size_t shown = 0;
     int r = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || !str_eq(tags[i].resource_id, tags[i - 1].resource_id))
-            r = find_resource(act, req->region_id, tags[i].resource_type, tags[i].resource_id);
+        bool same = i > 0 && str_eq(tags[i].resource_id, tags[i - 1].resource_id);
+
+        if (!same && is_key_pair(tags[i].resource_type))
+            r = find_pair_name(act, req->region_id, tags[i].resource_id, &name);
+        else if (!same)
+            r = find_resource(act, req->region_id, tags[i].resource_type, tags[i].resource_id,
+                              &name);
         if (r < 0 && r != -E_NOT_FOUND)
             return action_failed(act, r);
         if (r == 0)
-            items[shown++] = (struct list_tag_resources_tag_resource){
-                tags[i].resource_id, tags[i].resource_type, tags[i].key, tags[i].value};
+            items[shown++] = (struct list_tag_resources_tag_resource){name, tags[i].resource_type,
+                                                                      tags[i].key, tags[i].value};
     }
     reply->tag_resources.items = items;
     reply->tag_resources.count = shown;
@@ -205,19 +271,23 @@ int list_tag_resources(struct action *act, const struct list_tag_resources_reque
     struct tag *filter, *tags;
     size_t filter_count, count;
     struct page_check check;
+    struct str_list rows;
     int r = check_type(act, req->region_id, req->resource_type);
 
     if (r == 0)
         r = make_filter(act, req, &filter, &filter_count);
     if (r < 0)
         return r;
+    r = wanted_rows(act, req, &rows);
+    if (r < 0)
+        return action_failed(act, r);
     check = make_check(act, req, filter, filter_count);
     if (!str_empty(req->next_token) &&
         page_token_read(act->arena, &check, req->next_token, &after) < 0)
         return fail(act->fail, E_NEXT_TOKEN);
     r = store_tag_find(act->tx, act->account->id, canonical(req->resource_type),
-                       req->resource_id.count > 0 ? &req->resource_id : NULL, filter, filter_count,
-                       after, TAG_PAGE, &tags, &count, &next);
+                       req->resource_id.count > 0 ? &rows : NULL, filter, filter_count, after,
+                       TAG_PAGE, &tags, &count, &next);
     if (r < 0)
         return action_failed(act, r);
     if (!str_empty(next))

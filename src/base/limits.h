@@ -21,3 +21,5 @@
 #define LIMIT_NONCE_BYTES 512                    /* SignatureNonce; no documented limit, SDKs send at most 64 */
 #define LIMIT_SEEN_NONCES (1u << 21)             /* remembered in memory, 32 bytes each with the room of its table */
 #define LIMIT_BUCKETS 16384                      /* throttled pairs of account and action */
+#define LIMIT_IMAGES 1000                        /* imported; all are read to list them */
+#define LIMIT_KEY_PAIRS 500                      /* of an account in a region (the service's quota) */

@@ -9,7 +9,7 @@
 #include "base/fail.h"
 
 #define COMMAND_OPERANDS 2
-#define COMMAND_SETTINGS 9
+#define COMMAND_SETTINGS 16
 #define COMMAND_WORDS 256 /* after the flags, of one command line */
 
 enum command_kind {
@@ -18,6 +18,8 @@ enum command_kind {
     COMMAND_EVENTS, /* pages of events, and then what follows */
     COMMAND_CALL,   /* a signed call of the API */
     COMMAND_WAIT,
+    COMMAND_IMAGE_IMPORT,
+    COMMAND_IMAGE_REMOVE,
 };
 
 enum flag { FLAG_DATA, FLAG_JSON, FLAG_FOLLOW, FLAG_TIMEOUT, FLAG_V1, FLAG_XML, FLAG_PRODUCT, FLAG_VERSION, FLAG_HELP, FLAG_COUNT };

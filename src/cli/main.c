@@ -19,6 +19,10 @@ static enum session_status run(struct session *session)
         return run_call(session);
     case COMMAND_WAIT:
         return run_wait(session);
+    case COMMAND_IMAGE_IMPORT:
+        return run_image_import(session);
+    case COMMAND_IMAGE_REMOVE:
+        return run_image_remove(session);
     default:
         assert(false); /* every kind of the table stands above */
         return STATUS_USAGE;

@@ -42,3 +42,5 @@ enum session_status run_knobs(struct session *session);
 enum session_status run_events(struct session *session);
 enum session_status run_call(struct session *session);
 enum session_status run_wait(struct session *session);
+enum session_status run_image_import(struct session *session);
+enum session_status run_image_remove(struct session *session);

@@ -50,6 +50,20 @@ static void spec_disks(struct run *run, struct machine_spec *spec, const struct 
     spec->disk_count = n;
 }
 
+/* The public key of the instance's pair, as it is now: an instance takes another at its next start. */
+static int spec_keys(struct run *run, struct tx *tx, const struct instance *inst, struct machine_spec *spec)
+{
+    struct key_pair *pair;
+    int r;
+
+    if (!inst->key_pair_name.ptr)
+        return 0;
+    r = store_key_pair_get(tx, inst->account_id, inst->region_id, inst->key_pair_name, &pair);
+    if (r == 0)
+        spec->public_keys = arena_printf(run->arena, "%.*s\n", STR_ARG(pair->public_key));
+    return r == -E_NOT_FOUND ? 0 : r; /* a pair that is gone opens nothing any more */
+}
+
 /* What is to be at the host, from the store. `ret_blank`: the local disks are to be cleared first. */
 static int read_spec(struct run *run, struct machine_spec *ret, bool *ret_blank)
 {
@@ -76,6 +90,7 @@ static int read_spec(struct run *run, struct machine_spec *ret, bool *ret_blank)
             .private_ip = arena_str(arena, inst->private_ip),
         };
         spec_disks(run, ret, inst, disks, count);
+        r = spec_keys(run, tx, inst, ret);
         *ret_blank = inst->reinit_local;
         run->active->pending = inst->state == INSTANCE_STATE_PENDING;
     }

@@ -12,6 +12,7 @@ struct fault {
     struct fault_plan plan;
     int64_t calls;
     int64_t failed;
+    char *keys; /* of the latest define; NULL: none */
 };
 
 static const struct hypervisor_ops fault_ops;
@@ -81,6 +82,12 @@ static int fault_host_remove(struct hypervisor *hv, struct str host_id)
 static int fault_define(struct hypervisor *hv, struct str host_id, const struct machine_spec *spec,
                         struct fail *fail)
 {
+    struct fault *spy = fault_of(hv);
+
+    fault_lock(spy);
+    (void)xfree(spy->keys);
+    spy->keys = spec->public_keys.ptr ? xstrdup(spec->public_keys.ptr) : NULL;
+    fault_unlock(spy);
     FAULT_CALL(hv, define, host_id, spec, fail);
 }
 
@@ -225,6 +232,18 @@ static int fault_simulate(struct hypervisor *hv, struct str host_id, struct str 
     return inner->ops->simulate(inner, host_id, machine_id, name, value, fail);
 }
 
+/* Not counted: it can't fail. */
+static bool fault_has_image(struct hypervisor *hv, struct str image_id)
+{
+    struct fault *fault = fault_of(hv);
+    bool lacks;
+
+    fault_lock(fault);
+    lacks = str_eq(fault->plan.no_image, image_id);
+    fault_unlock(fault);
+    return !lacks && fault->inner->ops->has_image(fault->inner, image_id);
+}
+
 static void fault_watch(struct hypervisor *hv, machine_watch_fn fn, void *arg)
 {
     struct hypervisor *inner = fault_of(hv)->inner;
@@ -238,6 +257,7 @@ static void fault_close(struct hypervisor *hv)
 
     fault->inner = hypervisor_close(fault->inner);
     (void)pthread_mutex_destroy(&fault->lock); /* nobody calls any more */
+    (void)xfree(fault->keys);
     xfree(fault);
 }
 
@@ -267,6 +287,7 @@ static const struct hypervisor_ops fault_ops = {
     .exec_start = fault_exec_start,
     .exec_poll = fault_exec_poll,
     .exec_kill = fault_exec_kill,
+    .has_image = fault_has_image,
     .simulate = fault_simulate,
 };
 
@@ -313,4 +334,9 @@ int64_t fault_failed(const struct hypervisor *hv)
     failed = fault->failed;
     fault_unlock(fault);
     return failed;
+}
+
+const char *fault_keys(const struct hypervisor *hv)
+{
+    return fault_of(hv)->keys;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A hypervisor around a hypervisor, for tests: counts calls and fails those it is told to.
- * Watching, closing and simulate() pass through uncounted. Thread-safe.
+ * Watching, closing, has_image() and simulate() pass through uncounted. Thread-safe.
  */
 #pragma once
 
@@ -12,6 +12,7 @@ struct fault_plan {
     int64_t count; /* how many in a row; 0 means 1 */
     bool after;    /* the inner call is carried out, and then its answer is lost */
     enum error_code error; /* E_NONE means E_UNREACHABLE */
+    struct str no_image;   /* has_image() says no to this one; borrowed until the next plan */
 };
 
 /* Takes the inner hypervisor and closes it with itself. */
@@ -22,3 +23,5 @@ void fault_arm(struct hypervisor *hv, const struct fault_plan *plan);
 int64_t fault_calls(const struct hypervisor *hv);
 /* How many of them were made to fail. */
 int64_t fault_failed(const struct hypervisor *hv);
+/* The public keys that the latest define brought; NULL: none. For one thread: the text lives until the next define. */
+const char *fault_keys(const struct hypervisor *hv);

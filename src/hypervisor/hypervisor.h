@@ -142,6 +142,11 @@ struct hypervisor_ops {
     int (*exec_poll)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid,
                      struct arena *arena, struct machine_exec_status *ret);
     int (*exec_kill)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid);
+    /*
+     * Can machines be made of the image? A look at what lies here, never a question to a host: it is asked inside
+     * transactions, once per image of a list.
+     */
+    bool (*has_image)(struct hypervisor *hv, struct str image_id);
     /* Knobs of simulated hosts and guests (ecsctl sim …); real ones refuse with -E_UNSUPPORTED_OPERATION. `machine_id` absent: the host. */
     int (*simulate)(struct hypervisor *hv, struct str host_id, struct str machine_id, struct str name, struct str value,
                     struct fail *fail);

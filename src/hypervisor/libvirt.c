@@ -160,6 +160,11 @@ static int libvirt_simulate(struct hypervisor *hv, struct str host_id, struct st
     return -E_UNSUPPORTED_OPERATION; /* real machines can't be told how to behave */
 }
 
+static bool libvirt_has_image(struct hypervisor *hv, struct str image_id)
+{
+    return pool_has_image(&libvirt_of(hv)->pool, image_id);
+}
+
 /* Calls that a stuck QEMU holds end with it, maybe never: then what they use stays. */
 static bool threads_ended(struct libvirt *libvirt)
 {
@@ -363,5 +368,6 @@ static const struct hypervisor_ops libvirt_ops = {
     .exec_start = libvirt_exec_start,
     .exec_poll = libvirt_exec_poll,
     .exec_kill = libvirt_exec_kill,
+    .has_image = libvirt_has_image,
     .simulate = libvirt_simulate,
 };

@@ -62,6 +62,14 @@ static bool is_utf8(const struct machine_exec *exec)
     return is;
 }
 
+/* libvirt has one code for an agent that isn't there and for one that didn't answer: only its words tell them apart. */
+static bool was_not_sent(void)
+{
+    virErrorPtr error = lv.virGetLastError();
+
+    return error && error->message && strstr(error->message, "not connected") != NULL;
+}
+
 int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
                        const struct machine_exec *exec, int64_t *ret_pid)
 {
@@ -73,6 +81,8 @@ int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id,
     if (r < 0)
         return r;
     r = ask(&call, "guest-exec", exec_arguments(exec, &call.arena), &reply);
+    if (r == -E_BUSY && !was_not_sent())
+        r = -E_TIMEOUT;
     pid = json_object_get(reply, "pid");
     if (r == 0 && !json_is_integer(pid))
         r = -E_IO;
@@ -119,12 +129,15 @@ static void read_status(const json_t *reply, struct arena *scratch, struct arena
     buf_done(&output);
 }
 
-/* The agent's word for a number that it doesn't know, or has told the end of already. */
+/*
+ * The agent's word for a number that it doesn't know, or has told the end of already ("Invalid parameter 'pid'"). Asked for
+ * number 0, which nothing has, it shows that it is there.
+ */
 static bool is_unknown_pid(void)
 {
     virErrorPtr error = lv.virGetLastError();
 
-    return error && error->message && strstr(error->message, "PID") != NULL;
+    return error && error->message && strstr(error->message, "'pid'") != NULL;
 }
 
 int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid,

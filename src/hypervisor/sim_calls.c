@@ -422,6 +422,13 @@ int sim_disk_state(struct hypervisor *hv, struct str host_id, struct str id, str
     return index < 0 ? -E_NOT_FOUND : 0;
 }
 
+/* A simulated machine needs no file. */
+static bool sim_has_image(struct hypervisor *hv, struct str image_id)
+{
+    (void)hv;
+    return !str_empty(image_id);
+}
+
 const struct hypervisor_ops sim_ops = {
     .name = "sim",
     .close = sim_close,
@@ -448,5 +455,6 @@ const struct hypervisor_ops sim_ops = {
     .exec_start = sim_exec_start,
     .exec_poll = sim_exec_poll,
     .exec_kill = sim_exec_kill,
+    .has_image = sim_has_image,
     .simulate = sim_simulate,
 };

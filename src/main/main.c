@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "actions/tenant.h"
+#include "base/keygen.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "main/build.h"
@@ -346,6 +347,9 @@ static int start(struct daemon *daemon, struct fail *fail)
     if (r < 0)
         return r;
     daemon->engine_started = true;
+    r = keygen_start();
+    if (r < 0)
+        return fail_text(fail, E_IO, "can't start the thread that makes keys");
     daemon->http_started = true;
     r = http_start(daemon->http, fail);
     return r < 0 ? r : announce(daemon, fail);
@@ -364,6 +368,7 @@ static void stop(struct daemon *daemon)
         engine_stop(daemon->engine);
     if (daemon->store_started)
         store_stop(daemon->store);
+    keygen_stop();
     daemon->http = http_close(daemon->http);
     daemon->gateway = gateway_close(daemon->gateway);
     daemon->engine = engine_close(daemon->engine);

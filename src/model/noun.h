@@ -148,3 +148,38 @@ struct client_token {
     struct str reply;         /* what was made: resource ids, comma-separated */
     usec_t expires_us;
 };
+
+/* What system disks are made of. Those of the catalogue (api/images.json) look the same, but have a row only when imported. */
+struct image {
+    struct str id;
+    struct str account_id;    /* absent: public, of the system */
+    struct str name;
+    struct str family;
+    struct str version;       /* of the catalogue's only */
+    struct str description;
+    struct str os_name;
+    struct str os_name_en;
+    struct str os_type;       /* "linux", "windows" */
+    struct str platform;
+    struct str architecture;
+    struct str boot_mode;
+    int state;                /* enum image_state; model/image.h */
+    int format;               /* enum image_format; of the file */
+    int64_t size_gib;         /* virtual: no system disk made of it is smaller */
+    bool cloud_init;
+    bool login_as_non_root;
+    bool direct_boot;         /* a kernel beside the disk is booted, with its own initrd and command line */
+    usec_t created_us;
+};
+
+/* A public key under a name, per account and region. The private half is nowhere here. */
+struct key_pair {
+    struct str id;            /* "ssh-…" */
+    struct str account_id;
+    struct str region_id;
+    struct str name;
+    struct str fingerprint;   /* MD5 in hex, without colons */
+    struct str public_key;    /* one line, as OpenSSH has it */
+    struct str resource_group_id;
+    usec_t created_us;
+};

@@ -163,10 +163,26 @@ static const char expiry_index[] =
 /* What a delete removes for good, once its machine is gone. */
 static const char job_disks[] = "ALTER TABLE job ADD COLUMN disks TEXT;";
 
+/* Images of one's own; a disk is found by the image that its first content came from. Key pairs. */
+static const char image_tables[] =
+    "CREATE TABLE image (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, name TEXT, family TEXT, "
+    "version TEXT,"
+    " description TEXT, os_name TEXT, os_name_en TEXT, os_type TEXT, platform TEXT, architecture "
+    "TEXT, boot_mode TEXT,"
+    " state BIGINT NOT NULL, format BIGINT NOT NULL, size_gib BIGINT NOT NULL, cloud_init BIGINT "
+    "NOT NULL,"
+    " login_as_non_root BIGINT NOT NULL, direct_boot BIGINT NOT NULL, created_us BIGINT NOT NULL);"
+    "CREATE INDEX disk_image ON disk (image_id) WHERE image_id IS NOT NULL;"
+    "CREATE TABLE key_pair (id TEXT NOT NULL, account_id TEXT NOT NULL, region_id TEXT NOT NULL, "
+    "name TEXT NOT NULL,"
+    " fingerprint TEXT, public_key TEXT, resource_group_id TEXT, created_us BIGINT NOT NULL,"
+    " PRIMARY KEY (account_id, region_id, name));";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
     {expiry_index},
     {job_disks},
+    {image_tables},
 };
 
 /* {key}, {bytes} and {compact} become the driver's words. */

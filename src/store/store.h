@@ -281,3 +281,21 @@ int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit) must_check;
 int store_token_get(struct tx *tx, struct str account_id, struct str action, struct str token, struct client_token **ret) must_check;
 int store_token_put(struct tx *tx, const struct client_token *token) must_check;
 int store_token_purge(struct tx *tx, usec_t now, int64_t limit) must_check;
+
+/* ── images and key pairs ── */
+
+/* Imported images; those that only the catalogue knows have no row. */
+int store_image_insert(struct tx *tx, const struct image *image) must_check; /* -E_EXISTS */
+int store_image_get(struct tx *tx, struct str id, struct image **ret) must_check;
+int store_image_save(struct tx *tx, const struct image *image) must_check;   /* -E_NOT_FOUND */
+int store_image_delete(struct tx *tx, struct str id) must_check;             /* -E_NOT_FOUND */
+/* All, by id: LIMIT_IMAGES bounds them. */
+int store_image_list(struct tx *tx, struct image **ret, size_t *ret_count) must_check;
+/* A disk that was made of the image; absent: there is none. */
+int store_image_disk(struct tx *tx, struct str id, struct str *ret) must_check;
+
+int store_key_pair_insert(struct tx *tx, const struct key_pair *pair) must_check; /* -E_EXISTS */
+int store_key_pair_get(struct tx *tx, struct str account_id, struct str region_id, struct str name, struct key_pair **ret) must_check;
+int store_key_pair_delete(struct tx *tx, struct str account_id, struct str region_id, struct str name) must_check; /* -E_NOT_FOUND */
+/* All of an account in a region, by name: LIMIT_KEY_PAIRS bounds them. */
+int store_key_pair_list(struct tx *tx, struct str account_id, struct str region_id, struct key_pair **ret, size_t *ret_count) must_check;

@@ -799,6 +799,8 @@ static void test_nonce(void **state)
     fixture_done(&f);
 }
 
+#include "conform/store_image.c"
+
 /* ── opening ── */
 
 static void test_open(void **state)
@@ -838,7 +840,8 @@ static int conform_store(const char *name, const struct db_driver *driver)
         cmocka_unit_test(test_disk),         cmocka_unit_test(test_network),
         cmocka_unit_test(test_tag),          cmocka_unit_test(test_segment),
         cmocka_unit_test(test_event),        cmocka_unit_test(test_token),
-        cmocka_unit_test(test_nonce),
+        cmocka_unit_test(test_nonce),        cmocka_unit_test(test_image),
+        cmocka_unit_test(test_key_pair),
     };
 
     conform_driver = driver;

@@ -609,6 +609,14 @@ static void many_callers_at_once(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
+static void a_simulated_machine_needs_no_file(void **state)
+{
+    struct world *w = *state;
+
+    assert_true(w->hv->ops->has_image(w->hv, STR("m-1")));
+    assert_false(w->hv->ops->has_image(w->hv, STR_NONE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -624,6 +632,7 @@ int main(void)
         TEST(knobs_change_the_times),
         TEST(graceful_stop_flushes_and_cut_loses),
         TEST(redefined_disks_keep_their_data),
+        TEST(a_simulated_machine_needs_no_file),
         TEST(refuses_what_passes_limits),
         TEST(bad_knobs_are_told),
         TEST(lost_host_answers_nothing_but_goes_on),

@@ -20,4 +20,5 @@
 #define LIMIT_CLIENT_TOKEN_BYTES 64              /* RunInstances page */
 #define LIMIT_NONCE_BYTES 512                    /* SignatureNonce; no documented limit, SDKs send at most 64 */
 #define LIMIT_SEEN_NONCES (1u << 21)             /* remembered in memory, 32 bytes each with the room of its table */
+#define LIMIT_SCRIPT_BYTES (64u * 1024)          /* a command with its parameters in it: Linux takes 128 KiB per argument */
 #define LIMIT_BUCKETS 16384                      /* throttled pairs of account and action */

@@ -23,7 +23,7 @@
 #include "base/map.h"
 #include "hypervisor/guest.h"
 #include "hypervisor/journal.h"
-#include "hypervisor/timers.h"
+#include "base/timers.h"
 
 #define SIM_ID_MAX 63    /* bytes of a host's or machine's id */
 #define SIM_TEXT_MAX 255 /* bytes of a device, an image id, a disk id */

@@ -48,6 +48,7 @@ struct errand {
     struct host_slot *moved; /* its machine has another host */
     usec_t pause_us;     /* until the next look */
     usec_t killed_us;    /* 0: not yet */
+    int refused;         /* -E_…: what the latest try to deliver it met; 0: there was none */
     char *output;        /* what task.output points to */
     struct invocation_task task; /* texts in `text` but for the output */
     char text[];

@@ -112,13 +112,18 @@ static void move_host(struct errand_run *run, struct str host_id)
 
 static void give_up(struct errand_run *run, int r)
 {
-    enum task_error error = r == -E_UNREACHABLE ? TASK_ERROR_CLIENT_NOT_RESPONSE : TASK_ERROR_CLIENT_NOT_RUNNING;
+    enum task_error error = TASK_ERROR_CLIENT_NOT_RUNNING;
 
+    if (r == 0)
+        error = TASK_ERROR_DELIVERY_TIMEOUT;
+    else if (r == -E_UNREACHABLE)
+        error = TASK_ERROR_CLIENT_NOT_RESPONSE;
     finish(run, TASK_STATUS_ABORTED, (int)error, STR_NONE);
 }
 
 static void wait_for_agent(struct errand_run *run, int r)
 {
+    run->errand->refused = r;
     if (r == -E_UNSUPPORTED_OPERATION || run->now >= run->task->deliver_us) {
         give_up(run, r);
         return;
@@ -136,6 +141,11 @@ static void deliver(struct errand_run *run)
 
     if (run->errand->stopping) {
         run->ended = true; /* its row says Cancelled */
+        return;
+    }
+    /* Also when nobody was here to try: a script doesn't come hours late, and one of an older copy of the store not again. */
+    if (run->now >= task->deliver_us) {
+        give_up(run, run->errand->refused);
         return;
     }
     if (read_place(run, &place) < 0 || (place.exists && !str_eq(place.host_id, run->errand->host->id))) {

@@ -144,6 +144,7 @@ struct str task_error_info(int error)
         [TASK_ERROR_EXECUTION_EXCEPTION] = "the command execution got an exception",
         [TASK_ERROR_EXECUTION_INTERRUPTED] = "the command execution has been interrupted",
         [TASK_ERROR_EXIT_CODE_NONZERO] = "the command execution exit code is not zero",
+        [TASK_ERROR_DELIVERY_TIMEOUT] = "the command delivery has been timeout",
     };
     static_assert(countof(texts) == TASK_ERROR_COUNT, "every error has its text");
 

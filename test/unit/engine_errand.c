@@ -376,6 +376,21 @@ static void a_daemon_whose_guests_went_with_it_says_so(void **arg)
     world_close(world);
 }
 
+/* Nobody was there for longer than a command may wait: it is not run late. */
+static void a_long_night_delivers_nothing(void **arg)
+{
+    struct world *world = world_open();
+    struct str id = world_launch(world, "ecs.g6.large");
+    struct str task_id = send_script(world, id, "echo late", 60);
+
+    (void)arg;
+    world_kill(world);
+    env_advance(world->env, SECONDS(3600));
+    world_up(world);
+    assert_int_equal(await_status(world, task_id, TASK_STATUS_ABORTED, SECONDS(2)).error, TASK_ERROR_DELIVERY_TIMEOUT);
+    world_close(world);
+}
+
 /* Every call to the host fails once, before or after it was carried out. */
 static void a_failing_host_runs_nothing_twice(void **arg)
 {
@@ -456,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_restart_asks_for_what_was_started),
         cmocka_unit_test(a_crash_at_any_moment_runs_nothing_twice),
         cmocka_unit_test(a_daemon_whose_guests_went_with_it_says_so),
+        cmocka_unit_test(a_long_night_delivers_nothing),
         cmocka_unit_test(a_failing_host_runs_nothing_twice),
         cmocka_unit_test(old_results_go),
         cmocka_unit_test(many_of_one_host_all_get_their_turn),

@@ -232,8 +232,8 @@ static void start(struct errand_run *run)
         record(run, errand_record_pid, ERRAND_POLL);
     } else if (r == -E_BUSY) {
         wait_for_agent(run, r); /* it went away again; nothing was started */
-    } else if (r == -E_UNREACHABLE) {
-        lose(run);
+    } else if (r == -E_UNREACHABLE || r == -E_TIMEOUT) {
+        lose(run); /* perhaps it was started (law 3) */
     } else if (r == -E_GONE) {
         finish(run, TASK_STATUS_FAILED, TASK_ERROR_EXECUTION_INTERRUPTED, STR_NONE);
     } else {

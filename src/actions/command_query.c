@@ -6,6 +6,7 @@
 
 #define PAGE_DEFAULT 10
 #define PAGE_MAX 50
+#define OUTPUTS_MAX (4u * 1024 * 1024) /* of all tasks in a reply of DescribeInvocations: there may be 5000 */
 
 /* ── what the four have alike ── */
 
@@ -154,8 +155,22 @@ int describe_commands(struct action *act, const struct describe_commands_request
 
 /* ── DescribeInvocations ── */
 
-static void fill_instance(struct action *act, const struct invocation_task *task, int encoding, bool with_output,
-                          struct invoke_instance *view)
+/* Output, as long as there is room for it: `left` gets less. */
+static int fill_output(struct action *act, struct str task_id, int encoding, size_t *left, struct str *ret)
+{
+    struct invocation_task *task;
+    int r = *left < COMMAND_OUTPUT_BYTES ? -E_LIMIT : store_task_get(act->tx, task_id, &task);
+
+    if (r == -E_LIMIT)
+        return 0;
+    if (r < 0)
+        return action_failed(act, r);
+    *left -= task->output.len;
+    *ret = encoded(act, task->output.ptr ? task->output : STR(""), encoding);
+    return 0;
+}
+
+static void fill_instance(const struct invocation_task *task, struct invoke_instance *view)
 {
     *view = (struct invoke_instance){
         .instance_id = task->instance_id,
@@ -172,12 +187,10 @@ static void fill_instance(struct action *act, const struct invocation_task *task
         .stop_time = task->stopped_us,
         .update_time = task->updated_us,
     };
-    if (with_output)
-        view->output = encoded(act, task->output.ptr ? task->output : STR(""), encoding);
 }
 
 static int fill_invocation(struct action *act, const struct invocation *inv, const struct describe_invocations_request *req,
-                           struct invocation_view *view)
+                           size_t *outputs_left, struct invocation_view *view)
 {
     struct task_list tasks;
     int r = store_task_of_invocation(act->tx, inv->id, &tasks);
@@ -203,22 +216,27 @@ static int fill_invocation(struct action *act, const struct invocation *inv, con
     };
     view->invoke_instances.items = arena_array(act->arena, struct invoke_instance, tasks.count + 1);
     view->invoke_instances.count = tasks.count;
-    for (size_t i = 0; i < tasks.count; i++)
-        fill_instance(act, &tasks.items[i], req->content_encoding, req->include_output,
-                      &view->invoke_instances.items[i]);
-    return action_tag_views(act, inv->id, &view->tags);
+    for (size_t i = 0; r == 0 && i < tasks.count; i++) {
+        struct invoke_instance *at = &view->invoke_instances.items[i];
+
+        fill_instance(&tasks.items[i], at);
+        if (req->include_output)
+            r = fill_output(act, tasks.items[i].id, req->content_encoding, outputs_left, &at->output);
+    }
+    return r < 0 ? r : action_tag_views(act, inv->id, &view->tags);
 }
 
 static int show_invocations(struct action *act, const struct describe_invocations_request *req,
                             const struct invocation_list *list, const struct list_page *page,
                             struct describe_invocations_reply *reply)
 {
+    size_t outputs_left = OUTPUTS_MAX;
     int r = 0;
 
     reply->invocations.items = arena_array(act->arena, struct invocation_view, list->count + 1);
     reply->invocations.count = list->count;
     for (size_t i = 0; r == 0 && i < list->count; i++)
-        r = fill_invocation(act, &list->items[i], req, &reply->invocations.items[i]);
+        r = fill_invocation(act, &list->items[i], req, &outputs_left, &reply->invocations.items[i]);
     reply->total_count = list->total;
     reply->page_number = page->ask.number;
     reply->page_size = page->ask.size;

@@ -55,5 +55,5 @@ static inline bool task_is_finished(int status)
 struct str task_error_info(int error);
 /* InvokeRecordStatus: the older words of a task's status. */
 enum invoke_status task_invoke_status(const struct invocation_task *task);
-/* Statuses of an invocation from those of its tasks. */
+/* Statuses of an invocation from those of its tasks; one of each kind, with the latest end, says as much as all. */
 void invocation_fold(struct invocation *inv, const struct invocation_task *tasks, size_t count);

@@ -4,6 +4,8 @@
 #include "store/core.h"
 #include "store/find.h"
 
+#define TASK_KINDS (2 * TASK_STATUS_COUNT) /* of status and of having an exit code */
+
 /* ── commands ── */
 
 static const struct column command_columns[] = {
@@ -115,7 +117,6 @@ static const struct column task_columns[] = {
     COLUMN(struct invocation_task, pid),
     COLUMN(struct invocation_task, exited),
     COLUMN(struct invocation_task, exit_code),
-    COLUMN(struct invocation_task, output),
     COLUMN(struct invocation_task, dropped_bytes),
     COLUMN(struct invocation_task, error),
     COLUMN(struct invocation_task, error_info),
@@ -127,8 +128,11 @@ static const struct column task_columns[] = {
     COLUMN(struct invocation_task, stopped_us),
     COLUMN(struct invocation_task, finished_us),
     COLUMN(struct invocation_task, updated_us),
+    COLUMN(struct invocation_task, output), /* the last one: a brief row ends before it */
 };
 static const struct table task_table = TABLE(struct invocation_task, task_columns);
+static const struct table task_brief_table = {
+    .columns = task_columns, .count = countof(task_columns) - 1, .size = sizeof(struct invocation_task)};
 static const struct query task_by_id = {"SELECT {c} FROM invocation_task WHERE id = $1", &task_table};
 
 int store_task_get(struct tx *tx, struct str id, struct invocation_task **ret)
@@ -156,7 +160,7 @@ int store_task_unfinished(struct tx *tx, struct str after, int64_t limit, struct
 
 int store_task_of_invocation(struct tx *tx, struct str invocation_id, struct task_list *ret)
 {
-    static const struct query query = {"SELECT {c} FROM invocation_task WHERE invocation_id = $1 ORDER BY id", &task_table};
+    static const struct query query = {"SELECT {c} FROM invocation_task WHERE invocation_id = $1 ORDER BY id", &task_brief_table};
 
     *ret = (struct task_list){0};
     return rows_all(tx, &query, ARGS(V_STR(invocation_id)), &ret->items, &ret->count);
@@ -168,7 +172,7 @@ int store_task_summary(struct tx *tx, struct str instance_id, struct task_summar
     static const struct query active = {
         "SELECT COUNT(*) FROM invocation_task WHERE instance_id = $1 AND finished_us = 0", NULL};
     static const struct query latest = {
-        "SELECT {c} FROM invocation_task WHERE instance_id = $1 ORDER BY id DESC LIMIT 1", &task_table};
+        "SELECT {c} FROM invocation_task WHERE instance_id = $1 ORDER BY id DESC LIMIT 1", &task_brief_table};
     struct invocation_task *task = NULL;
     int r = rows_number(tx, &count, ARGS(V_STR(instance_id)), 0, &ret->count);
 
@@ -294,17 +298,39 @@ int store_invocation_get(struct tx *tx, struct str id, struct invocation **ret)
     return rows_one(tx, &invocation_by_id, ARGS(V_STR(id)), ret);
 }
 
+/* One of each kind says as much as all of them. */
+static int fold_rows(struct tx *tx, struct str id, struct invocation_task *kinds, size_t *ret_count)
+{
+    static const struct query query = {
+        "SELECT status, exited, MAX(finished_us) FROM invocation_task WHERE invocation_id = $1 GROUP BY status, exited", NULL};
+    struct rows rows;
+    size_t count = 0;
+    int r = rows_start(tx, &query, ARGS(V_STR(id)), &rows);
+
+    if (r < 0)
+        return r;
+    while ((r = rows_next(&rows)) > 0) {
+        assert(count < TASK_KINDS);
+        kinds[count++] = (struct invocation_task){
+            .status = (int)rows_i64(&rows, 0), .exited = rows_i64(&rows, 1) != 0, .finished_us = rows_i64(&rows, 2)};
+    }
+    rows_end(&rows);
+    *ret_count = count;
+    return r;
+}
+
 int store_invocation_fold(struct tx *tx, struct str id)
 {
     static const struct query query = {
         "UPDATE invocation SET status = $2, invoke_status = $3, finished_us = $4 WHERE id = $1", NULL};
-    struct task_list tasks;
+    struct invocation_task kinds[TASK_KINDS];
     struct invocation inv = {0};
-    int r = store_task_of_invocation(tx, id, &tasks);
+    size_t count = 0;
+    int r = fold_rows(tx, id, kinds, &count);
 
     if (r < 0)
         return r;
-    invocation_fold(&inv, tasks.items, tasks.count);
+    invocation_fold(&inv, kinds, count);
     return rows_must_change(tx, &query,
                             ARGS(V_STR(id), V_I64(inv.status), V_I64(inv.invoke_status), V_I64(inv.finished_us)));
 }
@@ -369,19 +395,22 @@ int store_invocation_find(struct tx *tx, const struct invocation_filter *filter,
 
 static int invocation_drop(struct tx *tx, struct str id)
 {
+    static const struct query account = {"SELECT account_id FROM invocation WHERE id = $1", NULL};
     static const struct query drop_tasks = {"DELETE FROM invocation_task WHERE invocation_id = $1", NULL};
     static const struct query drop = {"DELETE FROM invocation WHERE id = $1", NULL};
-    struct invocation *inv;
+    struct str_list accounts = {0};
     int64_t changed = 0;
-    int r = store_invocation_get(tx, id, &inv);
+    int r = rows_texts(tx, &account, ARGS(V_STR(id)), &accounts);
 
+    if (r == 0 && accounts.count == 0)
+        return -E_NOT_FOUND;
     if (r == 0)
         r = rows_change(tx, &drop_tasks, ARGS(V_STR(id)), &changed);
     if (r == 0)
         r = rows_must_change(tx, &drop, ARGS(V_STR(id)));
     if (r == 0)
         r = store_tag_delete(tx, id, STR_NONE);
-    return r < 0 ? r : count_tasks(tx, inv->account_id, -changed);
+    return r < 0 ? r : count_tasks(tx, accounts.items[0], -changed);
 }
 
 static int invocations_drop(struct tx *tx, const struct str_list *ids)

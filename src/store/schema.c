@@ -178,10 +178,11 @@ static const char command_tables[] =
     "CREATE INDEX invocation_oldest ON invocation (account_id, finished_us) WHERE finished_us > 0;"
     "CREATE TABLE invocation_task (id TEXT NOT NULL PRIMARY KEY, invocation_id TEXT NOT NULL, command_id TEXT,"
     " account_id TEXT, region_id TEXT, instance_id TEXT, status BIGINT NOT NULL, incarnation BIGINT NOT NULL,"
-    " pid BIGINT NOT NULL, exited BIGINT NOT NULL, exit_code BIGINT NOT NULL, output TEXT, dropped_bytes BIGINT NOT NULL,"
+    " pid BIGINT NOT NULL, exited BIGINT NOT NULL, exit_code BIGINT NOT NULL, dropped_bytes BIGINT NOT NULL,"
     " error BIGINT NOT NULL, error_info TEXT, timeout_s BIGINT NOT NULL, created_us BIGINT NOT NULL,"
     " deliver_us BIGINT NOT NULL, started_us BIGINT NOT NULL, deadline_us BIGINT NOT NULL, stopped_us BIGINT NOT NULL,"
-    " finished_us BIGINT NOT NULL, updated_us BIGINT NOT NULL);"
+    " finished_us BIGINT NOT NULL, updated_us BIGINT NOT NULL,"
+    " output TEXT);" /* last: it is long, and seldom read */
     "CREATE INDEX invocation_task_of ON invocation_task (invocation_id, id);"
     "CREATE INDEX invocation_task_instance ON invocation_task (instance_id, id);"
     "CREATE INDEX invocation_task_region ON invocation_task (account_id, region_id, id);"

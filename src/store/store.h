@@ -329,6 +329,7 @@ int store_task_get(struct tx *tx, struct str id, struct invocation_task **ret) m
 int store_task_save(struct tx *tx, const struct invocation_task *task) must_check; /* -E_NOT_FOUND */
 /* Those under way, oldest first, after that id. */
 int store_task_unfinished(struct tx *tx, struct str after, int64_t limit, struct task_list *ret) must_check;
+/* Without their outputs, which an unfinished one has not. */
 int store_task_of_invocation(struct tx *tx, struct str invocation_id, struct task_list *ret) must_check;
 /* How many tasks the account has: kept beside them. */
 int store_task_count(struct tx *tx, struct str account_id, int64_t *ret) must_check;

@@ -125,7 +125,8 @@ class Run(Commands):
         refuses("CmdParam.EmptyKey", 403, content="echo {{}}")
         refuses("CmdParam.InvalidParamName", 403, content="echo {{a.b}}")
         refuses("CmdParamName.ExceedLimit", 403, content="echo {{" + "a" * 65 + "}}")
-        refuses("CmdContent.ExceedLimit", 403, parameters=json.dumps({"who": "x" * 70000}))
+        refuses("CmdContent.ExceedLimit", 403, content="echo {{who}} {{who}}", parameters=json.dumps({"who": "x" * 40000}))
+        refuses("InvalidParameter", 400, parameters=json.dumps({"who": "x" * 65536}))
 
     def test_what_is_refused(self):
         def refuses(code, status, message=None, **params):
@@ -478,6 +479,27 @@ class Bounds(Commands):
                 break
             time.sleep(0.05)
         self.ran(i, "echo again")
+
+
+class Large(Commands):
+    def test_a_reply_has_room_for_so_much_output_only(self):
+        ids = [self.running_instance() for _ in range(5)]
+        value = "x" * 12300
+        sent = [self.run_command(*ids, content="echo {{a}}{{a}}", EnableParameter=True, Parameters=json.dumps({"a": value}))["InvokeId"]
+                for _ in range(50)]
+        end = time.monotonic() + 60 * SLOW
+        while time.monotonic() < end:
+            if self.call("DescribeInvocations", RegionId=REGION, InvokeStatus="Finished")["TotalCount"] == len(sent):
+                break
+            time.sleep(0.05)
+        reply = self.ecs.v3("DescribeInvocations", {"RegionId": REGION, "IncludeOutput": True, "PageSize": 50})
+        self.assertEqual(reply.status, 200)
+        self.assertLess(len(reply.body), 8 * 1024 * 1024)
+        shown = [at for v in reply.json["Invocations"]["Invocation"] for at in v["InvokeInstances"]["InvokeInstance"]]
+        self.assertEqual(len(shown), 250)
+        self.assertEqual({at["Dropped"] for at in shown}, {2 * 12300 + 1 - 24 * 1024})
+        self.assertEqual({len(at.get("Output", "")) for at in shown}, {32 * 1024, 0})
+        self.assertEqual(len(self.result(sent[0], InstanceId=ids[0])["Output"]), 32 * 1024)
 
 
 class Slow(Commands):

@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "gen/actions.h"
+#include "model/command.h"
 
 struct action {
     const struct action_row *row;
@@ -23,5 +24,7 @@ struct action {
     struct str source_ip;
     usec_t now;
     bool (*policy_valid)(struct str document); /* is it a RAM policy? */
+    /* The members of a JSON object of texts. -E_INVALID: it is none; -E_EXISTS: a name stands twice. */
+    int (*read_map)(struct arena *arena, struct str text, struct text_pair_list *ret);
     struct fail *fail;
 };

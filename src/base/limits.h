@@ -20,6 +20,7 @@
 #define LIMIT_CLIENT_TOKEN_BYTES 64              /* RunInstances page */
 #define LIMIT_NONCE_BYTES 512                    /* SignatureNonce; no documented limit, SDKs send at most 64 */
 #define LIMIT_SEEN_NONCES (1u << 21)             /* remembered in memory, 32 bytes each with the room of its table */
+#define LIMIT_SCRIPT_BYTES (64u * 1024)          /* a command with its parameters in it: Linux takes 128 KiB per argument */
 #define LIMIT_BUCKETS 16384                      /* throttled pairs of account and action */
 #define LIMIT_IMAGES 1000                        /* imported; all are read to list them */
 #define LIMIT_KEY_PAIRS 500                      /* of an account in a region (the service's quota) */

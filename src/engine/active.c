@@ -2,6 +2,7 @@
 #include "engine/active.h"
 
 #include "base/mem.h"
+#include "engine/errand.h"
 
 #define NOT_IN_HEAP SIZE_MAX
 
@@ -78,6 +79,8 @@ static void host_slot_init(struct host_slot *host)
     list_init(&host->link);
     list_init(&host->ready);
     list_init(&host->blocked);
+    list_init(&host->errands);
+    list_init(&host->errand_link);
 }
 
 struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
@@ -195,6 +198,7 @@ usec_t engine_clock(struct engine *engine)
         move_back(&engine->chores[i].due_us, by_us);
     for (size_t i = 0; i < engine->heap_count; i++) /* all by the same: it stays a heap */
         move_back(&engine->heap[i]->wake_us, by_us);
+    errands_back(engine, by_us);
     return now;
 }
 
@@ -322,6 +326,7 @@ void active_free_all(struct engine *engine)
     for (size_t cursor = 0; map_next(&engine->jobs, &cursor, &key, &value);)
         (void)xfree(value);
     map_done(&engine->jobs);
+    errands_free(engine);
     for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &key, &value);) {
         struct host_slot *host = value;
 

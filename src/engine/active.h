@@ -87,6 +87,10 @@ struct host_slot {
     struct list link;   /* in engine.ready_hosts */
     struct list ready;  /* active.link */
     struct list blocked; /* active.blocked: to be woken when the host answers again */
+    struct list errands; /* errand.link: READY ones (errand.h) */
+    struct list errand_link; /* in engine.errand_hosts */
+    bool errands_queued;     /* it is */
+    bool errand_running;
 };
 
 /* Something may have happened to an instance that has no job. */
@@ -97,7 +101,7 @@ struct hint {
     char text[];
 };
 
-enum chore_id { CHORE_LEASE, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_COUNT };
+enum chore_id { CHORE_LEASE, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_ERRANDS, CHORE_COUNT };
 
 /* Regular work of the engine itself: a write, or something for a worker that may block. */
 struct chore_row {
@@ -115,6 +119,7 @@ struct chore {
 };
 
 struct reconcile;
+struct timers;
 
 struct engine {
     struct store *store;
@@ -163,6 +168,14 @@ struct engine {
     size_t thread_count;
     pthread_t *threads; /* the timer's, then the workers' */
     struct reconcile *reconcile;
+
+    struct map errands;          /* task id → errand */
+    struct map errand_instances; /* instance id → one of its errands */
+    struct list errand_hosts;    /* hosts with READY errands and room for one */
+    struct timers *errand_timers;
+    size_t errand_limit;         /* of workers */
+    size_t errands_running;
+    bool errand_next;            /* jobs and errands take turns */
 };
 
 /* ── active.c: table, heap, queues. All need the mutex unless they say otherwise. ── */
@@ -331,6 +344,8 @@ void reconcile_work(struct engine *engine, struct arena *arena);
 struct reconcile *reconcile_free(struct reconcile *reconcile);
 extern const struct chore_row chore_rows[CHORE_COUNT];
 int engine_take_node(struct engine *engine, struct fail *fail) must_check;
+/* errand.c: takes up what a run before this one left. */
+int errands_claim(struct engine *engine, struct arena *arena) must_check;
 /* Submits the due writes, queues the due work; returns when the next is due. Takes the mutex. */
 usec_t engine_tick(struct engine *engine);
 /* Does one piece of work; false: there is none. Takes the mutex. */

@@ -10,6 +10,7 @@
 #define CLAIM_LIMIT 256   /* jobs taken over in one write */
 #define RELEASE_LIMIT 100 /* instances released, and as many stopped, in one write */
 #define PURGE_LIMIT 2048  /* rows of one kind removed in one write: some milliseconds */
+#define PURGE_INVOCATIONS 64 /* each has up to a hundred results */
 #define EXPIRED_KEY_KEEP (24 * USEC_PER_HOUR) /* until then who uses one hears that it has expired, not that it never was */
 #define PURGE_EVERY (1 * USEC_PER_SEC)
 #define PURGE_AGAIN (50 * USEC_PER_MSEC) /* while calls come by the thousand: rows must go as fast as they come */
@@ -151,6 +152,8 @@ static int expire_apply(struct tx *tx, struct engine *engine)
         r = store_key_purge(tx, now - EXPIRED_KEY_KEEP, PURGE_LIMIT);
     if (r >= 0)
         r = store_event_purge(tx, now - options->event_keep_s * USEC_PER_SEC, PURGE_LIMIT);
+    if (r >= 0)
+        r = store_invocation_purge(tx, now - options->command_keep_s * USEC_PER_SEC, PURGE_INVOCATIONS);
     return r;
 }
 
@@ -356,6 +359,14 @@ void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_i
     tx_on_commit(tx, host_changed, engine);
 }
 
+/* ── commands that a run before this one left ── */
+
+static void errands_work(struct engine *engine, struct arena *arena)
+{
+    if (errands_claim(engine, arena) < 0)
+        next_time(engine, CHORE_ERRANDS, CHORE_RETRY); /* those that are here already stay */
+}
+
 const struct chore_row chore_rows[CHORE_COUNT] = {
     [CHORE_LEASE] = {"lease", .apply = lease_apply, .done = lease_done},
     [CHORE_CLAIM] = {"claim", .apply = claim_apply, .done = claim_done},
@@ -363,4 +374,5 @@ const struct chore_row chore_rows[CHORE_COUNT] = {
     [CHORE_RELEASE] = {"release", .apply = release_apply, .done = release_done},
     [CHORE_HOSTS] = {"hosts", .work = hosts_work},
     [CHORE_RECONCILE] = {"reconcile", .work = reconcile_work},
+    [CHORE_ERRANDS] = {"errands", .work = errands_work},
 };

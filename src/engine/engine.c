@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/mutex.h"
-#include "engine/active.h"
+#include "engine/errand.h"
 
 int engine_open(const struct engine_settings *settings, struct fail *fail, struct engine **ret)
 {
@@ -27,6 +27,7 @@ int engine_open(const struct engine_settings *settings, struct fail *fail, struc
     list_init(&engine->hints);
     /* One slow host holds half of the workers at most. */
     engine->host_limit = (size_t)MAX_OF(engine->options->engine_workers / 2, (int64_t)1);
+    errands_init(engine);
     for (size_t i = 0; i < CHORE_COUNT; i++)
         engine->chores[i] = (struct chore){.engine = engine, .due_us = USEC_NEVER};
     engine->timer_until_us = USEC_NEVER;
@@ -154,18 +155,22 @@ void engine_call_worker(struct engine *engine)
 /* Calls another worker for what has waited too long; returns when to look again. */
 static usec_t spread_work(struct engine *engine, usec_t now)
 {
-    const struct host_slot *host;
-    const struct active *oldest;
+    usec_t oldest = USEC_NEVER;
 
     if (engine->worker_count == 0 || !may_act(engine, now) || env_is_virtual(engine->env))
         return USEC_NEVER;
     if (!list_empty(&engine->hints) && !engine->hint_busy)
         signal_worker(engine);
-    if (list_empty(&engine->ready_hosts))
+    if (!list_empty(&engine->ready_hosts)) {
+        const struct host_slot *host = list_item(engine->ready_hosts.next, struct host_slot, link);
+
+        oldest = list_item(host->ready.next, struct active, link)->ready_us;
+    }
+    if (errands_ready(engine))
+        oldest = MIN_OF(oldest, errands_ready_since(engine));
+    if (oldest == USEC_NEVER)
         return USEC_NEVER;
-    host = list_item(engine->ready_hosts.next, struct host_slot, link);
-    oldest = list_item(host->ready.next, struct active, link);
-    if (now >= oldest->ready_us + SPREAD_US || now < oldest->ready_us)
+    if (now >= oldest + SPREAD_US || now < oldest)
         signal_worker(engine);
     return now + SPREAD_US;
 }
@@ -178,6 +183,7 @@ usec_t engine_tick(struct engine *engine)
     pthread_mutex_lock(&engine->mutex);
     now = engine_clock(engine);
     next = active_tick(engine, now);
+    next = MIN_OF(next, errands_tick(engine, now));
     next = MIN_OF(next, chores_due(engine, now, &submit));
     next = MIN_OF(next, spread_work(engine, now));
     engine->timer_until_us = next;
@@ -193,6 +199,7 @@ usec_t engine_tick(struct engine *engine)
 struct work {
     struct active *active;
     struct hint *hint;
+    struct errand *errand;
     int chore; /* enum chore_id; -1: none */
 };
 
@@ -208,8 +215,21 @@ static bool has_work(const struct engine *engine, usec_t now)
 {
     if (!may_act(engine, now))
         return false;
-    return !list_empty(&engine->ready_hosts) || (!engine->hint_busy && !list_empty(&engine->hints)) ||
+    return !list_empty(&engine->ready_hosts) || errands_ready(engine) || (!engine->hint_busy && !list_empty(&engine->hints)) ||
            find_chore(engine, now) >= 0;
+}
+
+/* Of jobs and errands, where there are both, each is taken every other time. */
+static void take_turn(struct engine *engine, struct work *ret)
+{
+    bool errand = errands_ready(engine) && (engine->errand_next || list_empty(&engine->ready_hosts));
+
+    engine->errand_next = !errand;
+    if (errand)
+        ret->errand = errand_take(engine);
+    else
+        ret->active = active_take(engine);
+    assert(ret->errand || ret->active);
 }
 
 static bool take_work(struct engine *engine, usec_t now, struct work *ret)
@@ -227,8 +247,7 @@ static bool take_work(struct engine *engine, usec_t now, struct work *ret)
         engine->hint_count--;
         engine->hint_busy = true;
     } else {
-        ret->active = active_take(engine);
-        assert(ret->active);
+        take_turn(engine, ret);
     }
     return true;
 }
@@ -237,12 +256,14 @@ static void do_work(struct engine *engine, struct work *work, struct arena *aren
 {
     if (work->active)
         active_run(engine, work->active, arena);
+    else if (work->errand)
+        errand_run(engine, work->errand, arena);
     else if (work->hint)
         engine_observe(engine, arena, work->hint->host_id, work->hint->id);
     else
         chore_rows[work->chore].work(engine, arena);
     arena_reset(arena);
-    if (work->active)
+    if (work->active || work->errand)
         return;
     pthread_mutex_lock(&engine->mutex);
     if (work->hint)
@@ -354,6 +375,7 @@ int engine_recover(struct engine *engine, struct fail *fail)
     chore_due(engine, CHORE_EXPIRE, now);
     chore_due(engine, CHORE_RELEASE, now);
     chore_due(engine, CHORE_RECONCILE, now);
+    chore_due(engine, CHORE_ERRANDS, now);
     pthread_mutex_unlock(&engine->mutex);
     return 0;
 }

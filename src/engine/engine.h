@@ -64,6 +64,13 @@ int engine_order_delete(struct engine *engine, struct tx *tx, struct instance *i
  */
 int engine_order_create(struct engine *engine, struct tx *tx, struct instance *inst, bool start, const struct order *order,
                         struct fail *fail) must_check;
+/* A task of an invocation, whose row the caller has written, is carried out after COMMIT at the instance's host. */
+void engine_order_task(struct engine *engine, struct tx *tx, const struct invocation_task *task, struct str host_id);
+/*
+ * Ends a task: Cancelled at once when no agent has it yet, else Stopping. One that has ended stays. The caller folds its
+ * invocation.
+ */
+int engine_order_task_stop(struct engine *engine, struct tx *tx, struct invocation_task *task) must_check;
 /* A host was added, changed or removed by the operator: take it up after COMMIT. */
 void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_id);
 struct hypervisor *engine_hypervisor(struct engine *engine);

@@ -11,7 +11,7 @@
  * never live (law 6).
  */
 #include "base/mem.h"
-#include "engine/active.h"
+#include "engine/errand.h"
 
 #define HINTS_MAX 65536 /* more than this and the next reconciliation finds them, cheaper */
 
@@ -286,6 +286,8 @@ void engine_watch(void *arg, const struct machine_event *event)
 
     pthread_mutex_lock(&engine->mutex);
     engine->more_comes = event->more;
+    if (event->state == MACHINE_OFF || event->state == MACHINE_ABSENT)
+        errand_wake_instance(engine, event->id);
     active = map_get(&engine->jobs, event->id);
     if (active) {
         /* One of an older start is a hint too: a start waits for the machine before it to be gone. */

@@ -265,6 +265,7 @@ static int run_handler(struct request *request, struct tx *tx, usec_t now)
         .source_ip = request->call->source_ip,
         .now = now,
         .policy_valid = policy_valid,
+        .read_map = params_read_map,
         .fail = &request->fail,
     };
 

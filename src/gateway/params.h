@@ -10,6 +10,7 @@
 
 #include "base/fail.h"
 #include "base/limits.h"
+#include "model/command.h"
 
 enum param_source { PARAM_FORM, PARAM_QUERY, PARAM_JSON };
 
@@ -36,6 +37,11 @@ int params_add(struct params *params, struct arena *arena, struct str text,
  * above; -E_BAD_REQUEST. */
 int params_add_json(struct params *params, struct arena *arena, struct str body, struct fail *fail)
     must_check;
+/*
+ * The members of a JSON object whose values are texts, numbers or truth values, in the order in which they stand.
+ * -E_INVALID: it is no such object, or too large a one; -E_EXISTS: a name stands twice.
+ */
+int params_read_map(struct arena *arena, struct str text, struct text_pair_list *ret) must_check;
 /* Adds one decoded pair, with the same checks. */
 int params_add_pair(struct params *params, struct arena *arena, struct param param,
                     struct fail *fail) must_check;

@@ -146,3 +146,33 @@ int params_add_json(struct params *params, struct arena *arena, struct str body,
     json_decref(root);
     return r;
 }
+
+int params_read_map(struct arena *arena, struct str text, struct text_pair_list *ret)
+{
+    struct text_pair_list list = {NULL, 0};
+    json_error_t error;
+    const char *name;
+    json_t *value;
+    json_t *root;
+    int r = 0;
+
+    if (!is_bounded(text))
+        return -E_INVALID;
+    root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return json_error_code(&error) == json_error_duplicate_key ? -E_EXISTS : -E_INVALID;
+    if (!json_is_object(root))
+        r = -E_INVALID;
+    json_object_foreach(root, name, value)
+    {
+        struct text_pair pair = {arena_str(arena, str_from(name)), scalar_text(arena, value)};
+
+        if (!pair.value.ptr)
+            r = -E_INVALID;
+        arena_push(arena, list.items, list.count, pair);
+    }
+    json_decref(root);
+    if (r == 0)
+        *ret = list;
+    return r;
+}

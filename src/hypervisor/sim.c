@@ -95,6 +95,7 @@ static void host_free(struct sim_host *host)
     while (map_next(&host->machines, &cursor, &id, &value)) {
         struct sim_machine *machine = value;
 
+        sim_programs_free(machine);
         guest_done(&machine->guest);
         xfree(machine);
     }
@@ -122,6 +123,7 @@ struct sim_machine *sim_machine_new(struct sim *sim, struct sim_host *host, stru
     assert(id.len > 0 && id.len <= SIM_ID_MAX);
     machine->timer.kind = TIMER_MACHINE;
     machine->guest.due_us = USEC_NEVER;
+    list_init(&machine->programs);
     machine->host = host;
     machine->number = sim->next_number++;
     machine->id_len = (uint8_t)id.len;
@@ -136,6 +138,7 @@ void sim_machine_drop(struct sim *sim, struct sim_machine *machine)
     timers_set(&sim->timers, &machine->timer, USEC_NEVER);
     map_take(&machine->host->machines, machine_id_of(machine));
     sim->machine_count--;
+    sim_programs_free(machine);
     guest_done(&machine->guest);
     xfree(machine);
 }
@@ -152,6 +155,9 @@ static void machine_apply(struct sim *sim, struct sim_machine *machine, enum gue
 {
     enum machine_state before = guest_state(&machine->guest);
 
+    /* A start has another incarnation, which its programs are told apart by; these keep it. */
+    if (verb == GUEST_RESET || verb == GUEST_REBOOT)
+        sim_programs_free(machine);
     guest_apply(&machine->guest, verb, arg, now_us);
     if (guest_state(&machine->guest) != before)
         sim_note(sim, machine);
@@ -325,6 +331,7 @@ int sim_open(const struct sim_settings *settings, struct fail *fail, struct hype
     sim->settings = *settings;
     sim->dice = settings->seed;
     sim->journal.fd = -1;
+    sim->last_pid = (int64_t)(env_random_u64(settings->env) >> 24);
     list_init(&sim->ready);
     map_init(&sim->host_ids, env_random_u64(settings->env));
     map_init(&sim->kept, env_random_u64(settings->env));

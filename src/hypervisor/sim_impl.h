@@ -5,6 +5,7 @@
  * sim.c        open and close, lock, time, hosts and machines
  * sim_calls.c  the calls of hypervisor.h
  * sim_disk.c   what is on cloud disks while no machine has them
+ * sim_exec.c   programs that the guests' agents run
  * sim_event.c  what the watcher is told, and when
  * sim_file.c   the journal: how state becomes records and records become state
  * sim_knob.c   simulate(): names and values
@@ -22,7 +23,7 @@
 #include "base/map.h"
 #include "hypervisor/guest.h"
 #include "hypervisor/journal.h"
-#include "hypervisor/timers.h"
+#include "base/timers.h"
 
 #define SIM_ID_MAX 63    /* bytes of a host's or machine's id */
 #define SIM_TEXT_MAX 255 /* bytes of a device, an image id, a disk id */
@@ -59,6 +60,10 @@ struct sim_machine {
     int64_t memory_mib;
     uint32_t number; /* in the journal */
     bool unseen;     /* changed while the host was out of reach: told when it is back */
+    struct list programs;  /* sim_exec.c */
+    size_t program_count;
+    usec_t exec_us;        /* knobs of its agent: how long a program takes, how it ends; in memory only */
+    int64_t exec_exit;
     uint8_t id_len;
     char id[];
 };
@@ -93,6 +98,7 @@ struct sim {
     struct sim_host **hosts;
     uint32_t host_count;
     uint32_t next_number;
+    int64_t last_pid;
     size_t machine_count;
     struct map kept; /* disk id → struct sim_kept */
     struct timers timers;
@@ -147,6 +153,9 @@ void sim_host_fail(struct sim *sim, struct sim_host *host, usec_t now_us);
 
 /* ── sim_calls.c ── */
 extern const struct hypervisor_ops sim_ops;
+/* Takes the lock and finds host and machine: -E_NOT_FOUND, -E_UNREACHABLE, and then the lock is free again. */
+int sim_machine_enter(struct sim *sim, struct str host_id, struct str id, struct sim_machine **ret)
+    must_check;
 
 int sim_disk_delete(struct hypervisor *hv, struct str disk_id);
 
@@ -204,6 +213,8 @@ int sim_vnc(struct hypervisor *hv, struct str host_id, struct str id, int64_t in
             struct str password, usec_t until_us, struct arena *arena, struct str *ret_address);
 
 /* ── sim_exec.c ── */
+/* The machine's system goes, and its programs with it. */
+void sim_programs_free(struct sim_machine *machine);
 int sim_exec_start(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
                    const struct machine_exec *exec, int64_t *ret_pid);
 int sim_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,

@@ -10,6 +10,7 @@ enum knob_kind {
     KNOB_MILLISECONDS,
     KNOB_PROBABILITY,
     KNOB_UP_DOWN,
+    KNOB_EXIT_CODE,
 };
 
 static const struct knob_type {
@@ -23,15 +24,18 @@ static const struct knob_type {
     [KNOB_MILLISECONDS] = {"milliseconds, from 0 to 3600000", 3.6e6, USEC_PER_MSEC},
     [KNOB_PROBABILITY] = {"a probability, from 0 to 1", 1, SIM_PPM},
     [KNOB_UP_DOWN] = {"up or down", 0, 0},
+    [KNOB_EXIT_CODE] = {"an exit code, from 0 to 255", 255, 1},
 };
 
 struct knob {
     const char *name;
     enum knob_kind kind;
-    int what; /* enum guest_verb, or enum host_knob, or HOST_CRASH */
+    int what; /* enum guest_verb, or enum host_knob, or one of those below */
 };
 
 #define HOST_CRASH HOST_KNOB_COUNT
+#define AGENT_EXEC GUEST_VERB_COUNT /* the agent's knobs are no orders: a restart forgets them with its programs */
+#define AGENT_EXEC_EXIT (GUEST_VERB_COUNT + 1)
 
 static const struct knob guest_knobs[] = {
     {"boot", KNOB_SECONDS, GUEST_SET_BOOT},
@@ -43,6 +47,8 @@ static const struct knob guest_knobs[] = {
     {"crash", KNOB_ACTION, GUEST_CRASH},
     {"pause", KNOB_ACTION, GUEST_PAUSE},
     {"resume", KNOB_ACTION, GUEST_RESUME},
+    {"exec", KNOB_SECONDS, AGENT_EXEC},
+    {"exec-exit", KNOB_EXIT_CODE, AGENT_EXEC_EXIT},
 };
 
 static const struct knob host_knobs[] = {
@@ -107,6 +113,7 @@ static int knob_parse(const struct knob *knob, struct str value, struct fail *fa
     case KNOB_SECONDS:
     case KNOB_MILLISECONDS:
     case KNOB_PROBABILITY:
+    case KNOB_EXIT_CODE:
     default:
         r = parse_number(type, value, ret);
         break;
@@ -173,6 +180,12 @@ static int simulate_guest(struct sim *sim, struct sim_machine *machine, struct s
     r = knob_parse(knob, value, fail, &number);
     if (r < 0)
         return r;
+    if (knob->what == AGENT_EXEC)
+        machine->exec_us = number;
+    else if (knob->what == AGENT_EXEC_EXIT)
+        machine->exec_exit = number;
+    if (knob->what >= GUEST_VERB_COUNT)
+        return 0;
     r = sim_order(sim, machine, (enum guest_verb)knob->what, number);
     if (r == -E_CONFLICT)
         return fail_text(fail, E_CONFLICT, "machine %.*s is off, paused or hangs: it can't do %s",

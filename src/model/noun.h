@@ -183,3 +183,72 @@ struct key_pair {
     struct str resource_group_id;
     usec_t created_us;
 };
+
+/* A script that is kept to be invoked again and again. */
+struct command {
+    struct str id;            /* "c-…" */
+    struct str account_id;
+    struct str region_id;
+    struct str name;
+    struct str description;
+    int type;                 /* enum command_type */
+    struct str content;       /* as it runs, not Base64 */
+    struct str working_dir;
+    int64_t timeout_s;
+    bool parametric;          /* {{name}} in it is a parameter */
+    struct str resource_group_id;
+    int64_t invoke_times;
+    usec_t created_us;
+};
+
+/* A command that was sent to instances, with all of the command that it needs: that may be gone by now. */
+struct invocation {
+    struct str id;            /* "t-…" */
+    struct str account_id;
+    struct str region_id;
+    struct str command_id;
+    struct str command_name;
+    struct str command_description;
+    int command_type;
+    struct str content;
+    struct str parameters;    /* as they came: the text of a JSON object */
+    struct str script;        /* the content with the parameters in it */
+    struct str working_dir;
+    struct str username;
+    int64_t timeout_s;
+    int termination_mode;     /* enum termination_mode */
+    bool parametric;
+    struct str resource_group_id;
+    int status;               /* enum invocation_status: a fold of its tasks' */
+    int invoke_status;        /* enum invoke_status: the same in older words */
+    int64_t task_count;
+    usec_t created_us;
+    usec_t finished_us;       /* 0: a task is under way */
+};
+
+/* An invocation on one instance: what is to be done, and what came of it. The engine's work on it is durable in this row. */
+struct invocation_task {
+    struct str id;            /* "r-…"; clients never see it */
+    struct str invocation_id;
+    struct str command_id;
+    struct str account_id;
+    struct str region_id;
+    struct str instance_id;
+    int status;               /* enum task_status */
+    int64_t incarnation;      /* of the machine that it was given to */
+    int64_t pid;              /* the agent's number; 0: not known */
+    bool exited;              /* exit_code is its own */
+    int64_t exit_code;
+    struct str output;        /* COMMAND_OUTPUT_BYTES at most */
+    int64_t dropped_bytes;    /* of the output, beyond that */
+    int error;                /* enum task_error; -1: none */
+    struct str error_info;
+    int64_t timeout_s;
+    usec_t created_us;
+    usec_t deliver_us;        /* an agent that hasn't answered by then gets it no more */
+    usec_t started_us;        /* 0: not given to the agent; else perhaps, even without a pid */
+    usec_t deadline_us;       /* started_us + timeout_s, absolute */
+    usec_t stopped_us;        /* StopInvocation asked for its end */
+    usec_t finished_us;       /* 0: under way */
+    usec_t updated_us;
+};

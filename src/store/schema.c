@@ -178,11 +178,37 @@ static const char image_tables[] =
     " fingerprint TEXT, public_key TEXT, resource_group_id TEXT, created_us BIGINT NOT NULL,"
     " PRIMARY KEY (account_id, region_id, name));";
 
+static const char command_tables[] =
+    "CREATE TABLE command (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, name TEXT, description TEXT,"
+    " type BIGINT NOT NULL, content TEXT, working_dir TEXT, timeout_s BIGINT NOT NULL, parametric BIGINT NOT NULL,"
+    " resource_group_id TEXT, invoke_times BIGINT NOT NULL, created_us BIGINT NOT NULL);"
+    "CREATE INDEX command_region ON command (account_id, region_id, id);"
+    "CREATE TABLE invocation (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, command_id TEXT,"
+    " command_name TEXT, command_description TEXT, command_type BIGINT NOT NULL, content TEXT, parameters TEXT, script TEXT,"
+    " working_dir TEXT, username TEXT, timeout_s BIGINT NOT NULL, termination_mode BIGINT NOT NULL,"
+    " parametric BIGINT NOT NULL, resource_group_id TEXT, status BIGINT NOT NULL, invoke_status BIGINT NOT NULL,"
+    " task_count BIGINT NOT NULL, created_us BIGINT NOT NULL, finished_us BIGINT NOT NULL);"
+    "CREATE INDEX invocation_region ON invocation (account_id, region_id, id);"
+    "CREATE INDEX invocation_finished ON invocation (finished_us, id) WHERE finished_us > 0;"
+    "CREATE INDEX invocation_oldest ON invocation (account_id, finished_us) WHERE finished_us > 0;"
+    "CREATE TABLE invocation_task (id TEXT NOT NULL PRIMARY KEY, invocation_id TEXT NOT NULL, command_id TEXT,"
+    " account_id TEXT, region_id TEXT, instance_id TEXT, status BIGINT NOT NULL, incarnation BIGINT NOT NULL,"
+    " pid BIGINT NOT NULL, exited BIGINT NOT NULL, exit_code BIGINT NOT NULL, dropped_bytes BIGINT NOT NULL,"
+    " error BIGINT NOT NULL, error_info TEXT, timeout_s BIGINT NOT NULL, created_us BIGINT NOT NULL,"
+    " deliver_us BIGINT NOT NULL, started_us BIGINT NOT NULL, deadline_us BIGINT NOT NULL, stopped_us BIGINT NOT NULL,"
+    " finished_us BIGINT NOT NULL, updated_us BIGINT NOT NULL,"
+    " output TEXT);" /* last: it is long, and seldom read */
+    "CREATE INDEX invocation_task_of ON invocation_task (invocation_id, id);"
+    "CREATE INDEX invocation_task_instance ON invocation_task (instance_id, id);"
+    "CREATE INDEX invocation_task_region ON invocation_task (account_id, region_id, id);"
+    "CREATE INDEX invocation_task_active ON invocation_task (id) WHERE finished_us = 0;";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
     {expiry_index},
     {job_disks},
     {image_tables},
+    {command_tables},
 };
 
 /* {key}, {bytes} and {compact} become the driver's words. */

@@ -271,6 +271,83 @@ struct system_event_list {
 int store_system_event_find(struct tx *tx, const struct system_event_filter *filter, const struct page *page,
                             struct system_event_list *ret) must_check;
 
+/* ── commands, invocations, tasks ── */
+
+int store_command_insert(struct tx *tx, const struct command *command) must_check;
+int store_command_get(struct tx *tx, struct str id, struct command **ret) must_check;
+int store_command_invoked(struct tx *tx, struct str id) must_check; /* adds one to invoke_times */
+int store_command_delete(struct tx *tx, struct str id) must_check;  /* with its tags; -E_NOT_FOUND */
+int store_command_count(struct tx *tx, struct str account_id, struct str region_id, int64_t *ret) must_check;
+struct command_filter {
+    struct str account_id, region_id; /* both required */
+    struct str id, name_glob, description_glob, resource_group_id;
+    int type; /* enum command_type or -1 */
+    const struct tag *tags;
+    size_t tag_count;
+};
+struct command_list {
+    struct command *items;
+    size_t count;
+    bool more;
+    int64_t total;
+};
+int store_command_find(struct tx *tx, const struct command_filter *filter, const struct page *page, struct command_list *ret)
+    must_check;
+
+/* An invocation with its `task_count` tasks. */
+int store_invocation_insert(struct tx *tx, const struct invocation *inv, const struct invocation_task *tasks) must_check;
+int store_invocation_get(struct tx *tx, struct str id, struct invocation **ret) must_check;
+/* Makes the invocation's status follow its tasks'. */
+int store_invocation_fold(struct tx *tx, struct str id) must_check;
+struct invocation_filter {
+    struct str account_id, region_id; /* both required */
+    struct str id, command_id, instance_id, name_glob, resource_group_id;
+    int command_type, invoke_status; /* or -1 */
+    const struct tag *tags;
+    size_t tag_count;
+};
+struct invocation_list {
+    struct invocation *items;
+    size_t count;
+    bool more;
+    int64_t total;
+};
+int store_invocation_find(struct tx *tx, const struct invocation_filter *filter, const struct page *page,
+                          struct invocation_list *ret) must_check;
+/* Removes invocations that ended before `before`, with their tasks and tags. */
+int store_invocation_purge(struct tx *tx, usec_t before, int64_t limit) must_check;
+/* Removes the account's finished invocations that ended first. */
+int store_invocation_drop_oldest(struct tx *tx, struct str account_id, int64_t limit) must_check;
+
+struct task_list {
+    struct invocation_task *items;
+    size_t count;
+    bool more;
+    int64_t total;
+};
+int store_task_get(struct tx *tx, struct str id, struct invocation_task **ret) must_check;
+int store_task_save(struct tx *tx, const struct invocation_task *task) must_check; /* -E_NOT_FOUND */
+/* Those under way, oldest first, after that id. */
+int store_task_unfinished(struct tx *tx, struct str after, int64_t limit, struct task_list *ret) must_check;
+/* Without their outputs, which an unfinished one has not. */
+int store_task_of_invocation(struct tx *tx, struct str invocation_id, struct task_list *ret) must_check;
+/* How many tasks the account has: kept beside them. */
+int store_task_count(struct tx *tx, struct str account_id, int64_t *ret) must_check;
+struct task_summary {
+    int64_t count;
+    int64_t active;
+    const struct invocation_task *latest; /* NULL: none */
+};
+int store_task_summary(struct tx *tx, struct str instance_id, struct task_summary *ret) must_check;
+struct task_filter {
+    struct str account_id, region_id; /* both required */
+    struct str invocation_id, command_id, instance_id;
+    int invoke_status; /* of the task, or -1 */
+    const struct tag *tags; /* of its invocation */
+    size_t tag_count;
+};
+int store_task_find(struct tx *tx, const struct task_filter *filter, const struct page *page, struct task_list *ret) must_check;
+
 /* ── gateway rows ── */
 
 /* A used nonce of a mutation, until `expires_us`; -E_EXISTS when (key, nonce) is there, or so old

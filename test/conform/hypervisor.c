@@ -474,6 +474,112 @@ static void cloud_disks_outlive_the_daemon(void **state)
 
 #define LAW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ── the guest's agent ── */
+
+static int exec_start(struct conform_hv *c, int64_t incarnation, struct str script, int64_t *ret_pid)
+{
+    struct str args[] = {STR("-c"), script};
+    struct machine_exec exec = {.path = STR("/bin/sh"), .args = args, .arg_count = countof(args)};
+
+    return c->hv->ops->exec_start(c->hv, HOST, VM, incarnation, &exec, ret_pid);
+}
+
+/* A system that has come up may still be starting its agent. */
+static int64_t exec_patiently(struct conform_hv *c, int64_t incarnation, struct str script)
+{
+    const usec_t step_us = 20 * USEC_PER_MSEC;
+    int64_t pid = 0;
+    int r = -E_BUSY;
+
+    for (usec_t waited_us = 0; r == -E_BUSY && waited_us <= 4 * kind->patience_us; waited_us += step_us) {
+        r = exec_start(c, incarnation, script, &pid);
+        if (r == -E_BUSY)
+            pass(c, step_us);
+    }
+    assert_int_equal(r, 0);
+    return pid;
+}
+
+static struct machine_exec_status exec_end(struct conform_hv *c, int64_t incarnation, int64_t pid, struct arena *arena)
+{
+    const usec_t step_us = 20 * USEC_PER_MSEC;
+    struct machine_exec_status status = {0};
+
+    for (usec_t waited_us = 0; !status.exited && waited_us <= 4 * kind->patience_us; waited_us += step_us) {
+        assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, incarnation, pid, arena, &status), 0);
+        if (!status.exited)
+            pass(c, step_us);
+    }
+    assert_true(status.exited);
+    return status;
+}
+
+static void programs_tell_output_and_exit_code_once(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_exec_status status;
+    struct arena arena;
+    int64_t pid;
+
+    arena_init(&arena, 1u << 20);
+    run(c, 1);
+    pid = exec_patiently(c, 1, STR("echo hello; exit 3"));
+    status = exec_end(c, 1, pid, &arena);
+    assert_int_equal(status.exit_code, 3);
+    assert_int_equal(status.signal, 0);
+    assert_true(str_eq(status.output, STR("hello\n")));
+    assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, 1, pid, &arena, &status), -E_NOT_FOUND);
+    status = exec_end(c, 1, exec_patiently(c, 1, STR("echo 'one; two'\necho three")), &arena);
+    assert_int_equal(status.exit_code, 0);
+    assert_true(str_eq(status.output, STR("one; two\nthree\n")));
+    arena_done(&arena);
+}
+
+static void killed_programs_end_by_the_signal(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_exec_status status = {0};
+    struct arena arena;
+    int64_t pid;
+
+    arena_init(&arena, 1u << 20);
+    run(c, 1);
+    pid = exec_patiently(c, 1, STR("sleep 100000"));
+    assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, 1, pid, &arena, &status), 0);
+    assert_false(status.exited);
+    assert_int_equal(c->hv->ops->exec_kill(c->hv, HOST, VM, 1, pid), 0);
+    status = exec_end(c, 1, pid, &arena);
+    assert_int_equal(status.signal, 9);
+    assert_int_equal(c->hv->ops->exec_kill(c->hv, HOST, VM, 1, pid), 0); /* law 1 */
+    arena_done(&arena);
+}
+
+static void programs_belong_to_an_incarnation(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_exec_status status;
+    struct arena arena;
+    int64_t pid;
+    int64_t other;
+
+    arena_init(&arena, 1u << 20);
+    define(c);
+    assert_int_equal(exec_start(c, 1, STR("echo no"), &other), -E_GONE); /* it never ran */
+    run(c, 1);
+    pid = exec_patiently(c, 1, STR("sleep 100000"));
+    assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, 1, 0, &arena, &status), -E_NOT_FOUND);
+    assert_int_equal(exec_start(c, 2, STR("echo no"), &other), -E_GONE);
+    assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, 2, pid, &arena, &status), -E_GONE);
+    assert_int_equal(c->hv->ops->exec_kill(c->hv, HOST, VM, 2, pid), -E_GONE);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_KILL), 0);
+    await(c, MACHINE_OFF);
+    assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, 1, pid, &arena, &status), -E_GONE);
+    run(c, 2);
+    (void)exec_patiently(c, 2, STR("echo up"));
+    assert_int_equal(c->hv->ops->exec_poll(c->hv, HOST, VM, 2, pid, &arena, &status), -E_NOT_FOUND);
+    arena_done(&arena);
+}
+
 int conform_hypervisor(const struct conform_hv_kind *of)
 {
     const struct CMUnitTest laws[] = {
@@ -493,6 +599,9 @@ int conform_hypervisor(const struct conform_hv_kind *of)
         LAW(cloud_disks_outlive_their_machine),
         LAW(a_deleted_disk_is_blank),
         LAW(a_disk_that_leaves_a_definition_is_kept),
+        LAW(programs_tell_output_and_exit_code_once),
+        LAW(killed_programs_end_by_the_signal),
+        LAW(programs_belong_to_an_incarnation),
     };
     const struct CMUnitTest law_of_durable_ones[] = {
         LAW(machines_outlive_the_daemon),

@@ -224,6 +224,27 @@ static void splits_targets(void **state)
     assert_str(host_without_port(STR("ecs.aliyuncs.com")), "ecs.aliyuncs.com");
 }
 
+/* Parameters of RunCommand: one text that holds an object of texts. */
+static void reads_a_map(void **state)
+{
+    struct kit *kit = *state;
+    static const char *const wrong[] = {"", "[]", "1", "{", "{\"a\":[1]}", "{\"a\":{}}", "{\"a\":null}", "{\"a\":\"\\u0000\"}", "{}x"};
+    struct text_pair_list map = {0};
+
+    assert_int_equal(params_read_map(&kit->arena, STR("{\"b\":\"x y\",\"a\":3,\"c\":true,\"d\":\"\"}"), &map), 0);
+    assert_int_equal(map.count, 4);
+    assert_str(map.items[0].name, "b");
+    assert_str(map.items[0].value, "x y");
+    assert_str(map.items[1].value, "3");
+    assert_str(map.items[2].value, "true");
+    assert_str(map.items[3].value, "");
+    assert_int_equal(params_read_map(&kit->arena, STR("{}"), &map), 0);
+    assert_int_equal(map.count, 0);
+    assert_int_equal(params_read_map(&kit->arena, STR("{\"a\":1,\"a\":2}"), &map), -E_EXISTS);
+    for (size_t i = 0; i < countof(wrong); i++)
+        assert_int_equal(params_read_map(&kit->arena, str_from(wrong[i]), &map), -E_INVALID);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -240,6 +261,7 @@ int main(void)
         TEST(refuses_bad_json),
         TEST(bounds_json_before_parsing),
         TEST(splits_targets),
+        TEST(reads_a_map),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

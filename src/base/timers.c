@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hypervisor/timers.h"
+#include "base/timers.h"
 
 #include "base/mem.h"
 

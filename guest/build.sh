@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# guest/build.sh OUTDIR   makes the guest from Debian packages: kernel, initrd, cmdline, disk.qcow2, guest.json
+# guest/build.sh OUTDIR   makes the guest from Debian packages: vmlinuz, initrd, cmdline, disk.qcow2, guest.json
 #
-# Needs the Debian packages: apt dpkg python3-minimal lz4 e2fsprogs qemu-utils (tools/setup.sh installs them). Runs as any user.
+# Needs the Debian packages: apt dpkg python3 e2fsprogs qemu-utils (tools/setup.sh installs them). Runs as any user.
 # ECSD_GUEST_CACHE names the folder that keeps downloaded packages; without it they are kept nowhere.
 # The same packages give the same bytes, wherever and by whomever it is built.
 set -euo pipefail
@@ -19,7 +19,7 @@ die() { say "$*"; exit 1; }
 
 check_tools() {
   local tool
-  for tool in apt-get apt-cache dpkg-deb python3 lz4 mke2fs qemu-img; do
+  for tool in apt-get apt-cache dpkg-deb python3 mke2fs qemu-img; do
     command -v "$tool" >/dev/null || die "$tool is missing, see the head of guest/build.sh"
   done
   [ "$(dpkg --print-architecture)" = amd64 ] || die "the guest is built on amd64"
@@ -124,7 +124,7 @@ main() {
   make_tree
   make_disk "$work/made/disk.qcow2"
   sed -e '/^#/d' "$here/cmdline" | paste -sd ' ' >"$work/made/cmdline"
-  python3 "$here/pack.py" kernel "$work"/unpacked/boot/vmlinuz-* "$work/made/vmlinux"
+  install -m 644 "$work"/unpacked/boot/vmlinuz-* "$work/made/vmlinuz"
   python3 "$here/pack.py" initrd "$work/tree" "$work/made/initrd"
   python3 "$here/pack.py" describe "$work/made" "$disk_size" "${files[@]}" >"$work/guest.json"
   mv "$work/guest.json" "$work"/made/* "$1/"

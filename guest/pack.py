@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the guest's files out of what build.sh has laid out; the same input gives the same bytes.
 
-  pack.py kernel VMLINUZ VMLINUX       takes the kernel out of its self-extracting image
   pack.py initrd TREE INITRD           an uncompressed cpio of the folder, owned by root, all of one time
   pack.py describe MADE SIZE DEB…      guest.json, on standard output
 """
@@ -11,27 +10,8 @@ import json
 import pathlib
 import re
 import stat
-import struct
-import subprocess
 import sys
 import urllib.parse
-
-
-def take_kernel(source, target):
-    """The payload of a bzImage, by its boot protocol's header: LZ4 in Debian's cloud kernel, length of the result behind it."""
-    image = pathlib.Path(source).read_bytes()
-    if image[0x202:0x206] != b"HdrS":
-        sys.exit(f"{source}: not a bzImage")
-    sectors = image[0x1F1] or 4
-    offset, length = struct.unpack_from("<II", image, 0x248)
-    start = (sectors + 1) * 512 + offset
-    payload, size = image[start:start + length - 4], struct.unpack_from("<I", image, start + length - 4)[0]
-    if payload[:4] != b"\x02\x21\x4c\x18":
-        sys.exit(f"{source}: its payload is not LZ4")
-    kernel = subprocess.run(["lz4", "-dcq"], input=payload, stdout=subprocess.PIPE, check=True).stdout
-    if kernel[:4] != b"\x7fELF" or len(kernel) != size:
-        sys.exit(f"{source}: its payload is not the kernel")
-    pathlib.Path(target).write_bytes(kernel)
 
 
 def cpio_entry(number, name, mode, data=b"", device=(0, 0)):
@@ -71,7 +51,7 @@ def describe(made, size, debs):
         packages[name] = version
     amount, unit = re.fullmatch(r"(\d+)([MG])", size).groups()
     files = {path.name: path.stat().st_size for path in sorted(pathlib.Path(made).iterdir())}
-    guest = {"name": "ecsd-guest", "kernel": "vmlinux", "initrd": "initrd", "cmdline": "cmdline", "disk": "disk.qcow2",
+    guest = {"name": "ecsd-guest", "kernel": "vmlinuz", "initrd": "initrd", "cmdline": "cmdline", "disk": "disk.qcow2",
              "disk_virtual_bytes": int(amount) << {"M": 20, "G": 30}[unit], "file_bytes": files,
              "packages": dict(sorted(packages.items()))}
     print(json.dumps(guest, indent=2))
@@ -80,8 +60,6 @@ def describe(made, size, debs):
 def main():
     """One verb a call."""
     match sys.argv[1:]:
-        case ["kernel", source, target]:
-            take_kernel(source, target)
         case ["initrd", source, target]:
             make_initrd(source, target)
         case ["describe", made, size, *debs]:

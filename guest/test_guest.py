@@ -25,8 +25,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 60 * float(os.environ.get("ECSD_SLOW", "1"))
 BLANK_BYTES = 1 << 20
-MADE = ["cmdline", "disk.qcow2", "guest.json", "initrd", "vmlinux"]
-TOOLS = ["qemu-system-x86_64", "qemu-img", "genisoimage", "mke2fs", "lz4", "apt-get", "dpkg-deb"]
+MADE = ["cmdline", "disk.qcow2", "guest.json", "initrd", "vmlinuz"]
+TOOLS = ["qemu-system-x86_64", "qemu-img", "genisoimage", "mke2fs", "apt-get", "dpkg-deb"]
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 MISSING = [tool for tool in TOOLS if not shutil.which(tool)]
@@ -139,7 +139,7 @@ class Machine:
         self.qmp = self.agent = None
         arguments = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-m", "128", "-nodefaults", "-vga", "cirrus",
                      "-display", "none", "-serial", "stdio", "-device", "pvpanic", "-action", "panic=pause",
-                     "-kernel", guest / "vmlinux", "-initrd", guest / "initrd",
+                     "-kernel", guest / "vmlinuz", "-initrd", guest / "initrd",
                      "-append", (guest / "cmdline").read_text().strip() + " " + words,
                      "-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile=",
                      "-qmp", f"unix:{where}/qmp,server=on,wait=off", "-device", "virtio-serial",
@@ -397,6 +397,26 @@ class TestSwitches(GuestTest):
         with self.assertRaises(AssertionError):
             machine.console.wait(r"^guest:", 2)
         self.assertEqual(machine.qmp.ask("query-status")["status"], "running")
+
+
+class TestScreen(GuestTest):
+    """What a screenshot shows."""
+
+    def test_what_is_said_is_on_the_screen(self):
+        machine = self.machine().boot()
+        booted = self.screen_lines(machine)
+        machine.tell("guest", "ignore-button")
+        machine.console.wait(r"^guest: will ignore the button$")
+        self.assertEqual(self.screen_lines(machine), booted + 1)
+
+    def screen_lines(self, machine):
+        """How many lines of the text screen have text; a cursor alone, which comes and goes, is less than a word."""
+        machine.qmp.ask("screendump", filename=str(self.folder / "screen.ppm"))
+        kind, size, _, pixels = (self.folder / "screen.ppm").read_bytes().split(b"\n", 3)
+        self.assertEqual((kind, size), (b"P6", b"720 400"))
+        line_bytes = 720 * 3 * 16
+        lit = [line_bytes - pixels[i:i + line_bytes].count(0) for i in range(0, len(pixels), line_bytes)]
+        return sum(count > 100 for count in lit)
 
 
 class TestSeed(GuestTest):

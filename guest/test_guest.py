@@ -155,7 +155,7 @@ class Machine:
         self.console = Lines(self.process.stdout.fileno())
 
     def connect(self):
-        """Opens QMP and the agent's socket; QEMU has made both before its firmware prints or the guest runs."""
+        """Opens QMP and the agent's socket; QEMU has made both before the guest runs."""
         self.qmp = Json(self.where / "qmp")
         self.qmp.receive(time.monotonic() + PATIENCE)
         self.qmp.ask("qmp_capabilities")
@@ -330,6 +330,12 @@ class TestEnds(GuestTest):
             machine.console.wait(r"^guest: clean$")
             machine.await_end()
             self.assertIsNotNone(self.read(self.raw_disk(), "clean"))
+
+    def test_ready_means_that_button_and_agent_are_there(self):
+        machine = self.machine().boot()
+        self.assertIn(("agent", True), [(end["label"], end["frontend-open"]) for end in machine.qmp.ask("query-chardev")])
+        machine.press()
+        machine.console.wait(r"^guest: shutting down$")
 
     def test_a_reset_and_a_reboot_boot_again(self):
         machine = self.machine().boot()

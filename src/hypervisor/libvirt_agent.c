@@ -130,14 +130,14 @@ static void read_status(const json_t *reply, struct arena *scratch, struct arena
 }
 
 /*
- * The agent's word for a number that it doesn't know, or has told the end of already ("Invalid parameter 'pid'"). Asked for
+ * The agent's word for a number that it doesn't know, or has told the end of already ("Invalid parameter 'pid'", or "PID … does not exist"). Asked for
  * number 0, which nothing has, it shows that it is there.
  */
 static bool is_unknown_pid(void)
 {
     virErrorPtr error = lv.virGetLastError();
 
-    return error && error->message && strstr(error->message, "'pid'") != NULL;
+    return error && error->message && strcasestr(error->message, "pid") != NULL;
 }
 
 int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid,

@@ -30,7 +30,7 @@ LOCAL_I2 = "ecs.i2.xlarge"
 
 def missing():
     """Why real machines can't be had here; None: they can."""
-    if not pathlib.Path(GUEST, "vmlinux").exists():
+    if not pathlib.Path(GUEST, "vmlinuz").exists():
         return f"no guest in {GUEST}: guest/build.sh makes one"
     for tool in ("qemu-system-x86_64", "qemu-img", "debugfs", "e2fsck"):
         if not shutil.which(tool):
@@ -58,20 +58,15 @@ class RealDaemon(Daemon):
                                    **(settings or {})})
 
     def start(self, **more):
-        self.put_image(IMAGE, self.command_line)
         super().start(**more)
+        if not (self.data / "images" / IMAGE).exists():
+            self.import_image(IMAGE, self.command_line)
 
-    def put_image(self, image_id, command_line=""):
-        folder = self.data / "images" / image_id
-        if folder.exists():
-            return
-        folder.mkdir(parents=True)
-        shutil.copy(pathlib.Path(GUEST, "disk.qcow2"), folder / "disk")
-        for name, source in (("kernel", "vmlinux"), ("initrd", "initrd")):
-            (folder / name).symlink_to(pathlib.Path(GUEST, source).resolve())
+    def import_image(self, image_id, command_line=""):
+        """The guest gives content to a public id, so that calls read as they do everywhere."""
         words = pathlib.Path(GUEST, "cmdline").read_text().strip()
-        (folder / "cmdline").write_text(f"{words} {command_line}\n")
-        (folder / "agent").touch()
+        self.ctl("image", "import", f"{GUEST}/disk.qcow2", f"id={image_id}", f"kernel={GUEST}/vmlinuz", f"initrd={GUEST}/initrd",
+                 f"cmdline={words} {command_line}".strip(), "agent=true", "cloud-init=true")
 
     def qemus(self, instance_id=None):
         """{process id: command line} of the QEMUs below our folder, of one instance or of all."""

@@ -46,7 +46,7 @@ static void make_image(const struct opened *o)
     char script[512];
 
     (void)snprintf(script, sizeof(script),
-                   "mkdir -p %s/images/image && cd %s/images/image && ln -s %s/vmlinux kernel && ln -s %s/initrd initrd && "
+                   "mkdir -p %s/images/image && cd %s/images/image && ln -s %s/vmlinuz kernel && ln -s %s/initrd initrd && "
                    "cp %s/disk.qcow2 disk && echo \"$(cat %s/cmdline) ecsd.stamp\" >cmdline && touch agent",
                    o->dir, o->dir, guest_dir, guest_dir, guest_dir, guest_dir);
     run_shell(script);

@@ -163,10 +163,18 @@ static const char expiry_index[] =
 /* What a delete removes for good, once its machine is gone. */
 static const char job_disks[] = "ALTER TABLE job ADD COLUMN disks TEXT;";
 
+/* When a disk was last detached; how many disks an account has, exact at each commit. */
+static const char disk_life[] =
+    "ALTER TABLE disk ADD COLUMN detached_us BIGINT NOT NULL DEFAULT 0;"
+    "CREATE TABLE disk_tally (account_id TEXT NOT NULL PRIMARY KEY, n BIGINT NOT NULL) {compact};"
+    "INSERT INTO disk_tally (account_id, n) SELECT account_id, COUNT(*) FROM disk WHERE "
+    "account_id IS NOT NULL GROUP BY account_id;";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
     {expiry_index},
     {job_disks},
+    {disk_life},
 };
 
 /* {key}, {bytes} and {compact} become the driver's words. */

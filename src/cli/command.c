@@ -104,6 +104,7 @@ const struct command commands[] = {
      .kind = COMMAND_KNOBS, .action = "SetGuest", .word_action = "DoGuest", .operands = {INSTANCE},
      .settings = {{"boot", NULL, "S", NULL, false}, {"shutdown", NULL, "S", NULL, false},
                   {"ignore-power-button", NULL, "on|off", NULL, false}, {"hang", NULL, "on|off", NULL, false},
+                  {"hold-disks", NULL, "on|off", NULL, false},
                   {"poweroff", NULL, NULL, NULL, false}, {"reboot", NULL, NULL, NULL, false},
                   {"crash", NULL, NULL, NULL, false}, {"pause", NULL, NULL, NULL, false}, {"resume", NULL, NULL, NULL, false}}},
     {.words = "sim host", .help = "Cut a simulated host off, or make its answers slow and its events unreliable.",

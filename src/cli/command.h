@@ -9,7 +9,7 @@
 #include "base/fail.h"
 
 #define COMMAND_OPERANDS 2
-#define COMMAND_SETTINGS 9
+#define COMMAND_SETTINGS 10
 #define COMMAND_WORDS 256 /* after the flags, of one command line */
 
 enum command_kind {

@@ -387,6 +387,7 @@ static int disk_body(struct tx *tx, struct fixture *f)
     struct disk_list list;
     struct disk *got = NULL;
     size_t count = 0;
+    int64_t total = 0;
     bool busy = true;
     struct str ids[5];
 
@@ -437,8 +438,14 @@ static int disk_body(struct tx *tx, struct fixture *f)
     filter.account_id = STR("other");
     ok(store_disk_find(tx, &filter, &page, &list));
     assert_int_equal(list.total, 0);
+    ok(store_disk_count(tx, ACCOUNT, &total));
+    assert_int_equal(total, countof(ids));
     ok(store_disk_delete(tx, ids[0]));
     assert_int_equal(store_disk_delete(tx, ids[0]), -E_NOT_FOUND);
+    ok(store_disk_count(tx, ACCOUNT, &total));
+    assert_int_equal(total, countof(ids) - 1);
+    ok(store_disk_count(tx, STR("another"), &total));
+    assert_int_equal(total, 0);
     assert_int_equal(store_disk_get(tx, ids[0], &got), -E_NOT_FOUND);
     return 0;
 }

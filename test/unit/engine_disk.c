@@ -46,7 +46,7 @@ static int add_extra(struct tx *tx, void *arg)
     return store_disk_insert(tx, &disk);
 }
 
-enum disk_order { DISK_ATTACH, DISK_DETACH, DISK_DELETE, DISK_GOES_WITH_IT };
+enum disk_order { DISK_ATTACH, DISK_DETACH, DISK_DELETE, DISK_GOES_WITH_IT, DISK_SET_IN_USE };
 
 struct disk_ordered {
     struct world *world;
@@ -98,6 +98,9 @@ static int run_disk_order(struct tx *tx, void *arg)
         return r < 0 ? r : engine_order_disk_delete(engine, tx, disk, &order);
     case DISK_GOES_WITH_IT:
         disk->delete_with_instance = true;
+        return store_disk_save(tx, disk);
+    case DISK_SET_IN_USE: /* the operator's hand */
+        disk->status = DISK_STATUS_IN_USE;
         return store_disk_save(tx, disk);
     }
     return -E_INVALID;
@@ -387,6 +390,34 @@ static void a_refusal_takes_it_back(void **state)
         assert_int_equal(world_jobs(world, JOB_STATE_ACTIVE), 0);
         world_close(world);
     }
+}
+
+/* The rows are from an older copy: a machine has the disk that they don't know of (docs/OPERATIONS.md). */
+static void one_that_another_machine_has(void **state)
+{
+    struct world *world = open_with_extra();
+    struct str id = world_launch(world, TYPE);
+    struct str other = world_launch(world, TYPE);
+    const struct machine_disk disk = {.id = EXTRA, .device = STR("/dev/xvdc"), .size_gib = 20};
+
+    (void)state;
+    assert_int_equal(world->hv->ops->disk_attach(world->hv, HOST, other, 1, &disk, NULL), 0);
+    assert_int_equal(order_disk(world, DISK_ATTACH, EXTRA, id), 0);
+    world_pass(world, SECONDS(30));
+    assert_int_equal(disk_status(world, EXTRA), DISK_STATUS_ATTACHING);
+    assert_false(machine_has(world, id, EXTRA));
+    assert_int_equal(order_disk(world, DISK_SET_IN_USE, EXTRA, STR_NONE), 0);
+    assert_int_equal(order_disk(world, DISK_DETACH, EXTRA, id), 0);
+    world_pass(world, SECONDS(30));
+    assert_int_equal(disk_status(world, EXTRA), DISK_STATUS_AVAILABLE);
+    assert_int_equal(world_jobs(world, JOB_STATE_ACTIVE), 0);
+    world_guest(world, other, "poweroff", "");
+    world_await(world, other, INSTANCE_STATE_STOPPED, SECONDS(10));
+    assert_int_equal(order_disk(world, DISK_ATTACH, EXTRA, id), 0);
+    (void)world_settle(world);
+    assert_true(machine_has(world, id, EXTRA));
+    assert_false(machine_has(world, other, EXTRA));
+    world_close(world);
 }
 
 /* ── the instance goes meanwhile ── */
@@ -734,6 +765,7 @@ int main(void)
         cmocka_unit_test(the_end_is_found_without_an_event),
         cmocka_unit_test(a_silent_host_holds_up_its_own),
         cmocka_unit_test(a_refusal_takes_it_back),
+        cmocka_unit_test(one_that_another_machine_has),
         cmocka_unit_test(released_while_it_is_detached),
         cmocka_unit_test(released_while_it_is_attached),
         cmocka_unit_test(available_means_that_no_host_has_it),

@@ -229,6 +229,8 @@ static void to_and_from_a_stopped_instance(void **state)
     assert_int_equal(world_order(world, (struct ordered){.kind = ORDER_START, .id = id}), 0);
     world_await(world, id, INSTANCE_STATE_RUNNING, SECONDS(30));
     assert_true(machine_has(world, id, EXTRA));
+    assert_true(machine_has(world, id, data_of(world, id)));
+    assert_true(machine_has(world, id, arena_printf(&world->arena, "d-sys-%.*s", STR_ARG(id))));
     stop(world, id, STOPPED_MODE_KEEP_CHARGING);
     assert_int_equal(order_disk(world, DISK_DETACH, EXTRA, id), 0);
     (void)world_settle(world);

@@ -40,6 +40,19 @@ int action_instance(struct action *act, struct str id, struct instance **ret)
     return owned(act, r, inst, ret);
 }
 
+int action_disk(struct action *act, struct str id, struct disk **ret)
+{
+    struct disk *disk = NULL;
+    int r = store_disk_get(act->tx, id, &disk);
+
+    if (r == -E_NOT_FOUND || (r == 0 && !str_eq(disk->account_id, act->account->id)))
+        return fail(act->fail, E_DISK_ID_NOT_FOUND);
+    if (r < 0)
+        return action_failed(act, r);
+    *ret = disk;
+    return 0;
+}
+
 int action_region(struct action *act, struct str id, const struct catalog_region **ret)
 {
     const struct catalog_region *region = catalog_region_find(id);

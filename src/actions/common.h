@@ -15,6 +15,8 @@
 /* The account's instance, hot columns only / all columns. -E_INSTANCE_NOT_FOUND. */
 int action_instance_hot(struct action *act, struct str id, struct instance **ret) must_check;
 int action_instance(struct action *act, struct str id, struct instance **ret) must_check;
+/* The account's disk. -E_DISK_ID_NOT_FOUND. */
+int action_disk(struct action *act, struct str id, struct disk **ret) must_check;
 /* -E_REGION_NOT_FOUND for a region that the catalogue doesn't have. */
 int action_region(struct action *act, struct str id, const struct catalog_region **ret) must_check;
 /* Who asks the engine, and for which call. */

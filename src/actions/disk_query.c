@@ -107,6 +107,7 @@ static int disk_view_fill(struct action *act, const struct disk *disk, struct di
         .disk_charge_type = CHARGE_TYPE_POST_PAID,
         .creation_time = disk->created_us,
         .attached_time = disk->attached_us,
+        .detached_time = disk->detached_us,
         .serial_number = str_slice(disk->id.ptr + 2, disk->id.len - 2),
     };
     if (!str_empty(disk->instance_id)) {

@@ -2,6 +2,7 @@
 /* RunInstances and CreateInstance: from what the call says to a plan, or to the first error. Writes
  * nothing. */
 #include "actions/launch.h"
+#include "model/disk.h"
 #include "model/place.h"
 
 #define AMOUNT_MAX 100
@@ -10,10 +11,6 @@
 #define SYSTEM_DISK_MIN_GIB 20
 #define SYSTEM_DISK_DEFAULT_GIB 40
 #define SYSTEM_DISK_MAX_GIB 2048
-#define DATA_DISK_MIN_GIB 20
-#define DATA_DISK_MAX_GIB 32768
-#define DATA_DISK_CLOUD_MIN_GIB 5 /* category cloud, retired */
-#define DATA_DISK_CLOUD_MAX_GIB 2000
 #define RESOURCE_GROUP_MAX_BYTES 64
 
 static int missing(struct action *act, struct str name)
@@ -321,16 +318,12 @@ static int check_system_disk(struct action *act, struct launch_plan *plan)
 
 static int check_data_disk(struct action *act, struct launch_disk *disk)
 {
-    bool retired;
-
     if (disk->category < 0)
         disk->category = DISK_CATEGORY_CLOUD_EFFICIENCY;
     if (!is_cloud(disk->category))
         return fail(act->fail, E_DATA_DISK_CATEGORY);
-    retired = disk->category == DISK_CATEGORY_CLOUD;
-    if (!disk->size_gib.set ||
-        disk->size_gib.value < (retired ? DATA_DISK_CLOUD_MIN_GIB : DATA_DISK_MIN_GIB) ||
-        disk->size_gib.value > (retired ? DATA_DISK_CLOUD_MAX_GIB : DATA_DISK_MAX_GIB))
+    if (!disk->size_gib.set || disk->size_gib.value < disk_size_min(disk->category) ||
+        disk->size_gib.value > disk_size_max(disk->category, DISK_TYPE_DATA))
         return fail(act->fail, E_DATA_DISK_SIZE);
     choose_level(disk);
     return check_disk_texts(act, disk, STR("DataDisk.n.DiskName"), STR("DataDisk.n.Description"));

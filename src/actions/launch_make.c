@@ -4,6 +4,7 @@
 #include <ctype.h>
 
 #include "actions/launch.h"
+#include "model/disk.h"
 
 /* How many taken addresses the search passes before it says that the vSwitch is full: it bounds the
  * time of one write. */
@@ -145,16 +146,6 @@ static void fill_contract(struct action *act, const struct launch_plan *plan, st
     inst->state_since_us = act->now;
 }
 
-static struct str device_name(struct arena *arena, size_t place)
-{
-    /* xvda … xvdz, xvdaa …: the largest types bring 30 local disks. */
-    assert(place < 27 * 26);
-    if (place < 26)
-        return arena_printf(arena, "/dev/xvd%c", (int)('a' + place));
-    return arena_printf(arena, "/dev/xvd%c%c", (int)('a' + place / 26 - 1),
-                        (int)('a' + place % 26));
-}
-
 static struct disk disk_of(struct action *act, const struct instance *inst, size_t place)
 {
     return (struct disk){
@@ -165,7 +156,7 @@ static struct disk disk_of(struct action *act, const struct instance *inst, size
         .instance_id = inst->id,
         .type = DISK_TYPE_DATA,
         .status = DISK_STATUS_IN_USE,
-        .device = device_name(act->arena, place),
+        .device = disk_device(act->arena, place),
         .delete_with_instance = true,
         .created_us = act->now,
         .attached_us = act->now,

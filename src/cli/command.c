@@ -120,6 +120,7 @@ const struct command commands[] = {
      .kind = COMMAND_KNOBS, .action = "SetGuest", .word_action = "DoGuest", .operands = {INSTANCE},
      .settings = {{"boot", NULL, "S", NULL, false}, {"shutdown", NULL, "S", NULL, false},
                   {"ignore-power-button", NULL, "on|off", NULL, false}, {"hang", NULL, "on|off", NULL, false},
+                  {"hold-disks", NULL, "on|off", NULL, false},
                   {"poweroff", NULL, NULL, NULL, false}, {"reboot", NULL, NULL, NULL, false},
                   {"crash", NULL, NULL, NULL, false}, {"pause", NULL, NULL, NULL, false}, {"resume", NULL, NULL, NULL, false},
                   {"exec", NULL, "S", NULL, false}, {"exec-exit", NULL, "CODE", NULL, false}}},

@@ -140,6 +140,15 @@ static struct str text_take(char **next, struct str s)
     return copy;
 }
 
+/* `room` holds a number. */
+static struct str key_of(const struct job *job, char *room, size_t room_bytes)
+{
+    if (!job_kinds[job->kind].of_disk)
+        return job->instance_id;
+    (void)snprintf(room, room_bytes, "#%lld", (long long)job->id); /* it fits */
+    return str_from(room);
+}
+
 static struct active *active_new(struct engine *engine, const struct job *job)
 {
     size_t text_bytes = job->instance_id.len + job->account_id.len + job->request_id.len + job->disks.len + 4;
@@ -156,6 +165,7 @@ static struct active *active_new(struct engine *engine, const struct job *job)
     active->job.disks = text_take(&next, job->disks);
     active->job.holder = engine->node;
     active->job.error = STR_NONE;
+    active->key = key_of(&active->job, active->key_text, sizeof(active->key_text));
     list_init(&active->link);
     list_init(&active->blocked);
     return active;
@@ -228,18 +238,27 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
      * The job before may have ended in the same transaction in which this one was ordered: its record is committed, but
      * its `done` comes only after this. It stays its own, out of the table.
      */
-    before = map_take(&engine->jobs, active->job.instance_id);
+    before = map_take(&engine->jobs, active->key);
     assert(!before || before->state == ACTIVE_RECORDING);
     active->host = host_slot_get(engine, host_id, true);
     if (!active->host->present && !str_empty(host_id))
         chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */
-    (void)map_put(&engine->jobs, active->job.instance_id, active);
+    (void)map_put(&engine->jobs, active->key, active);
     metric_add(METRIC_JOBS_ACTIVE, 1);
     engine->adopted++;
     engine->more_comes = true; /* engine_hand_over calls when the whole batch is here */
     make_ready(engine, active);
     engine->more_comes = false;
     pthread_mutex_unlock(&engine->mutex);
+}
+
+struct active *active_find(struct engine *engine, const struct job *job)
+{
+    struct active *active;
+    char room[sizeof(active->key_text)];
+
+    active = map_get(&engine->jobs, key_of(job, room, sizeof(room)));
+    return active && active->job.id == job->id ? active : NULL;
 }
 
 void active_wake(struct engine *engine, struct active *active)
@@ -269,8 +288,8 @@ void active_end(struct engine *engine, struct active *active)
     heap_remove(engine, active);
     list_remove(&active->link);
     list_remove(&active->blocked);
-    if (map_get(&engine->jobs, active->job.instance_id) == active)
-        (void)map_take(&engine->jobs, active->job.instance_id);
+    if (map_get(&engine->jobs, active->key) == active)
+        (void)map_take(&engine->jobs, active->key);
     metric_add(METRIC_JOBS_ACTIVE, -1);
     (void)xfree(active);
 }

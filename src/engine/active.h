@@ -26,6 +26,7 @@
 #include "base/metric.h"
 #include "base/option.h"
 #include "engine/engine.h"
+#include "model/disk.h"
 
 struct run;
 
@@ -53,6 +54,8 @@ struct active {
     bool woken;         /* invariant 3 */
     usec_t back_us;      /* engine.back_us when its times were last put right */
     usec_t overtaken_us; /* a forced order came in: the deadline is this one; USEC_NEVER: none */
+    struct str key;      /* in engine.jobs */
+    char key_text[24];
     struct host_slot *host;
     struct list link;    /* READY: in host->ready */
     struct list blocked; /* in host->blocked while the host doesn't answer */
@@ -132,7 +135,7 @@ struct engine {
     pthread_mutex_t mutex;
     pthread_cond_t work;  /* something for a worker, or stopping */
     pthread_cond_t timer; /* something is due earlier than timer_until_us, or stopping */
-    struct map jobs;      /* instance id → active */
+    struct map jobs;      /* instance id, or the number of a disk's job → active */
     struct map hosts;     /* host id → host_slot */
     struct host_slot nowhere; /* of jobs whose machine has no known host */
     struct list ready_hosts;
@@ -183,6 +186,8 @@ struct engine {
 /* A job that is durable becomes active here. Takes the mutex. A machine without a host has host_id absent. */
 void active_adopt(struct engine *engine, const struct job *job, struct str host_id);
 void active_wake(struct engine *engine, struct active *active);
+/* NULL: it is not one of ours, or not active. */
+struct active *active_find(struct engine *engine, const struct job *job);
 /* Waits until `until_us`, unless it was woken meanwhile. */
 void active_wait(struct engine *engine, struct active *active, usec_t until_us);
 /* Out of the table and freed. */
@@ -223,6 +228,7 @@ struct job_kind_row {
     const struct step *steps;
     size_t count;
     int64_t define; /* index of the step that defines the machine; -1: none */
+    bool of_disk;   /* of the one disk in job.disks: the instance may have several, beside its own */
 };
 extern const struct job_kind_row job_kinds[];
 
@@ -284,6 +290,9 @@ enum step_result step_booted(struct run *run);
 enum step_result step_running(struct run *run);
 enum step_result step_undefine(struct run *run);
 enum step_result step_gone(struct run *run);
+enum step_result step_disk_attach(struct run *run);
+enum step_result step_disk_detach(struct run *run);
+enum step_result step_disk_delete(struct run *run);
 
 /* ── record.c: what a job writes; each runs in the store's writer ── */
 
@@ -296,6 +305,17 @@ int record_starting(struct tx *tx, struct active *active);
 int record_running(struct tx *tx, struct active *active);
 int record_start_failed(struct tx *tx, struct active *active);
 int record_gone(struct tx *tx, struct active *active);
+/* The end of the job, in its row. */
+int record_end(struct tx *tx, struct active *active, enum job_state state, const char *error);
+
+/* ── record_disk.c: the same for the jobs of disks ── */
+
+struct str record_disk_id(const struct job *job);
+int record_disk_attached(struct tx *tx, struct active *active);
+int record_disk_detached(struct tx *tx, struct active *active);
+int record_disk_refused(struct tx *tx, struct active *active);
+int record_disk_deleted(struct tx *tx, struct active *active);
+int record_disk_over(struct tx *tx, struct active *active);
 
 struct change {
     struct str from;
@@ -306,6 +326,8 @@ struct change {
 };
 int record_event(struct tx *tx, enum event_kind kind, struct str account_id, struct str instance_id, const struct change *change);
 int record_system_event(struct tx *tx, const struct instance *inst, const char *type, const char *reason);
+/* The status of a disk was `from`. */
+int record_disk_event(struct tx *tx, const struct disk *disk, struct str instance_id, struct str from, const struct order *order);
 struct str state_text(int state);
 
 /* ── holdings.c: what an instance holds beside its row ── */
@@ -321,8 +343,15 @@ int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
 int holdings_disks_that_go(struct tx *tx, const struct instance *inst, struct str *ret) must_check;
 /* Takes the first id off the text; false: there is none. */
 bool holdings_next_disk(struct str *text, struct str *ret);
-/* The row and all that goes with it; of its disks those in `going`, the others become Available. */
-int holdings_drop(struct tx *tx, struct instance *inst, struct str going) must_check;
+/* The row and all that goes with it; of its disks as holdings_drop_disks. */
+int holdings_drop(struct tx *tx, struct instance *inst, struct str going, bool at_host) must_check;
+/*
+ * Of the instance's disks those in `going` go. The others become Available, or, while its machine is still `at_host`, Detaching
+ * until it has left: what is Available may be given to any other machine (law 6).
+ */
+int holdings_drop_disks(struct tx *tx, struct str instance_id, struct str going, bool at_host) must_check;
+/* The row becomes that of a disk which no machine has; it is not written. */
+void holdings_release_disk(struct tx *tx, struct disk *disk);
 /* "i-…-local-0": the id of a local disk at its host. */
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
 

@@ -71,6 +71,17 @@ void engine_order_task(struct engine *engine, struct tx *tx, const struct invoca
  * invocation.
  */
 int engine_order_task_stop(struct engine *engine, struct tx *tx, struct invocation_task *task) must_check;
+/*
+ * An available disk comes to an instance that is Running (through Attaching) or Stopped (at once): disk_attach_check has said
+ * that it may. `device`: its name there.
+ */
+int engine_order_disk_attach(struct engine *engine, struct tx *tx, struct disk *disk, const struct instance *inst,
+                             struct str device, const struct order *order) must_check;
+/* It leaves the instance, through Detaching; until no machine has it. */
+int engine_order_disk_detach(struct engine *engine, struct tx *tx, struct disk *disk, const struct instance *inst,
+                             const struct order *order) must_check;
+/* The row of an available disk goes at once; what is on it is a job's to remove. */
+int engine_order_disk_delete(struct engine *engine, struct tx *tx, struct disk *disk, const struct order *order) must_check;
 /* A host was added, changed or removed by the operator: take it up after COMMIT. */
 void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_id);
 struct hypervisor *engine_hypervisor(struct engine *engine);

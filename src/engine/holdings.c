@@ -101,11 +101,16 @@ int holdings_free_address(struct tx *tx, struct instance *inst)
     return store_instance_save_doc(tx, full);
 }
 
-/* An instance that is locked for security takes all its disks with it (lifecycle.md §2.3). */
+/*
+ * An instance that is locked for security takes all its disks with it (lifecycle.md §2.3). One that is on its way out was
+ * asked for before: it stays.
+ */
 static bool disk_goes(const struct instance *inst, const struct disk *disk)
 {
+    if (disk->status == DISK_STATUS_DETACHING && disk->type == DISK_TYPE_DATA && !disk_is_local(disk))
+        return false;
     return disk->delete_with_instance || disk->type == DISK_TYPE_SYSTEM ||
-           disk->category >= DISK_CATEGORY_EPHEMERAL_SSD ||
+           disk_is_local(disk) ||
            (inst->locks & (INT64_C(1) << LOCK_REASON_SECURITY)) != 0;
 }
 
@@ -147,7 +152,17 @@ static bool is_among(struct str text, struct str id)
     return false;
 }
 
-static int drop_disk(struct tx *tx, struct disk *disk, struct str going)
+void holdings_release_disk(struct tx *tx, struct disk *disk)
+{
+    disk->instance_id = STR_NONE;
+    disk->device = STR_NONE;
+    disk->attached_us = 0;
+    disk->detached_us = tx_now(tx);
+    if (disk->status != DISK_STATUS_AVAILABLE) /* the operator's word for it */
+        disk_move(disk, DISK_STATUS_AVAILABLE);
+}
+
+static int drop_disk(struct tx *tx, struct disk *disk, struct str going, bool at_host)
 {
     int r;
 
@@ -157,22 +172,22 @@ static int drop_disk(struct tx *tx, struct disk *disk, struct str going)
             return r;
         return store_disk_delete(tx, disk->id);
     }
-    disk->instance_id = STR_NONE;
-    disk->device = STR_NONE;
-    disk->status = DISK_STATUS_AVAILABLE;
-    disk->attached_us = 0;
+    if (!at_host)
+        holdings_release_disk(tx, disk);
+    else if (disk->status != DISK_STATUS_DETACHING)
+        disk_move(disk, DISK_STATUS_DETACHING);
     return store_disk_save(tx, disk);
 }
 
-static int drop_disks(struct tx *tx, const struct instance *inst, struct str going)
+int holdings_drop_disks(struct tx *tx, struct str instance_id, struct str going, bool at_host)
 {
     struct disk *disks;
     size_t count;
     int r;
 
-    r = store_disk_of_instance(tx, inst->id, &disks, &count);
+    r = store_disk_of_instance(tx, instance_id, &disks, &count);
     for (size_t i = 0; r >= 0 && i < count; i++)
-        r = drop_disk(tx, &disks[i], going);
+        r = drop_disk(tx, &disks[i], going, at_host);
     return r;
 }
 
@@ -187,11 +202,11 @@ static int drop_addresses(struct tx *tx, const struct instance *inst)
     return r;
 }
 
-int holdings_drop(struct tx *tx, struct instance *inst, struct str going)
+int holdings_drop(struct tx *tx, struct instance *inst, struct str going, bool at_host)
 {
     int r;
 
-    r = drop_disks(tx, inst, going);
+    r = holdings_drop_disks(tx, inst->id, going, at_host);
     if (r < 0)
         return r;
     r = drop_addresses(tx, inst);

@@ -104,6 +104,7 @@ usec_t order_patience_us(const struct engine *engine, int kind)
         [JOB_KIND_STOP] = options->stop_graceful_timeout_s,
         [JOB_KIND_REBOOT] = options->reboot_timeout_s,
         [JOB_KIND_DELETE] = options->stop_graceful_timeout_s,
+        [JOB_KIND_DELETE_DISK] = 0, /* the jobs of disks have no deadline */
     };
 
     static_assert(countof(patience_s) == JOB_KIND_COUNT, "every kind has its patience");
@@ -265,7 +266,7 @@ static int delete_stopped(struct engine *engine, struct tx *tx, struct instance 
     r = holdings_disks_that_go(tx, full, &job.disks);
     if (r < 0)
         return r;
-    r = holdings_drop(tx, full, job.disks);
+    r = holdings_drop(tx, full, job.disks, !str_empty(host_id));
     if (r < 0 || (str_empty(host_id) && str_empty(job.disks)))
         return r;
     job.step = STEP_DEAD;

@@ -65,7 +65,7 @@ static int save_progress(struct tx *tx, struct active *active, int64_t step)
     return store_job_save(tx, &job);
 }
 
-static int save_end(struct tx *tx, struct active *active, enum job_state state, const char *error)
+int record_end(struct tx *tx, struct active *active, enum job_state state, const char *error)
 {
     struct job job = active->job;
 
@@ -90,7 +90,7 @@ static int load_own(struct tx *tx, struct active *active, struct instance **ret)
 
 static int end_without_instance(struct tx *tx, struct active *active)
 {
-    return save_end(tx, active, JOB_STATE_FAILED, "the instance is gone or has another job");
+    return record_end(tx, active, JOB_STATE_FAILED, "the instance is gone or has another job");
 }
 
 /* The row moves and is saved, with its event. */
@@ -185,7 +185,7 @@ int record_revert(struct tx *tx, struct active *active)
                   STR("the guest did not shut down in time; it runs on"));
     if (r < 0)
         return r;
-    return save_end(tx, active, JOB_STATE_FAILED, "the guest did not shut down in time");
+    return record_end(tx, active, JOB_STATE_FAILED, "the guest did not shut down in time");
 }
 
 int record_stopped(struct tx *tx, struct active *active)
@@ -217,7 +217,7 @@ int record_stopped(struct tx *tx, struct active *active)
     r = store_segment_switch(tx, inst, job->release_capacity ? BILLING_MODE_FREE : BILLING_MODE_KEPT, tx_now(tx));
     if (r < 0)
         return r;
-    return save_end(tx, active, JOB_STATE_DONE, NULL);
+    return record_end(tx, active, JOB_STATE_DONE, NULL);
 }
 
 int record_starting(struct tx *tx, struct active *active)
@@ -253,7 +253,7 @@ int record_running(struct tx *tx, struct active *active)
     r = move(tx, active, inst, INSTANCE_STATE_RUNNING, (enum stop_reason)active->job.reason);
     if (r < 0)
         return r;
-    return save_end(tx, active, JOB_STATE_DONE, NULL);
+    return record_end(tx, active, JOB_STATE_DONE, NULL);
 }
 
 int record_start_failed(struct tx *tx, struct active *active)
@@ -280,7 +280,7 @@ int record_start_failed(struct tx *tx, struct active *active)
                                     : "The operating system did not start; the instance is stopped.");
     if (r < 0)
         return r;
-    return save_end(tx, active, JOB_STATE_FAILED, by_host ? "the host failed" : "the guest did not boot");
+    return record_end(tx, active, JOB_STATE_FAILED, by_host ? "the host failed" : "the guest did not boot");
 }
 
 int record_gone(struct tx *tx, struct active *active)
@@ -297,9 +297,13 @@ int record_gone(struct tx *tx, struct active *active)
                       str_from(stop_reason_text((enum stop_reason)job->reason)));
         if (r < 0)
             return r;
-        r = holdings_drop(tx, inst, job->disks);
+        r = holdings_drop(tx, inst, job->disks, false);
+        if (r < 0)
+            return r;
+    } else if (r == -E_NOT_FOUND) {
+        r = holdings_drop_disks(tx, job->instance_id, job->disks, false); /* those that waited for this */
         if (r < 0)
             return r;
     }
-    return save_end(tx, active, JOB_STATE_DONE, NULL);
+    return record_end(tx, active, JOB_STATE_DONE, NULL);
 }

@@ -40,8 +40,8 @@ void engine_job_progress(struct engine *engine, struct job *job)
     const struct active *active;
 
     pthread_mutex_lock(&engine->mutex);
-    active = map_get(&engine->jobs, job->instance_id);
-    if (active && active->job.id == job->id) {
+    active = active_find(engine, job);
+    if (active) {
         bool quiet = active->state == ACTIVE_WAITING || active->state == ACTIVE_READY;
 
         job->step = quiet ? active->job.step : active->taken_step;

@@ -40,11 +40,19 @@ static const struct step delete_steps[] = {
     {"gone", step_gone},         /* all rows of it, event, job: one transaction */
 };
 
+/* What a row says is what has come to pass: a disk is attached when the machine has it, Available when none has. */
+static const struct step attach_steps[] = {{"attach", step_disk_attach}};
+static const struct step detach_steps[] = {{"detach", step_disk_detach}};
+static const struct step delete_disk_steps[] = {{"delete", step_disk_delete}}; /* no row has it any more */
+
 const struct job_kind_row job_kinds[] = {
     [JOB_KIND_START] = {"start", STEPS(start_steps), .define = 0},
     [JOB_KIND_STOP] = {"stop", STEPS(stop_steps), .define = -1},
     [JOB_KIND_REBOOT] = {"reboot", STEPS(reboot_steps), .define = STEP_AFTER_DEAD},
     [JOB_KIND_DELETE] = {"delete", STEPS(delete_steps), .define = -1},
+    [JOB_KIND_ATTACH_DISK] = {"attach-disk", STEPS(attach_steps), .define = -1, .of_disk = true},
+    [JOB_KIND_DETACH_DISK] = {"detach-disk", STEPS(detach_steps), .define = -1, .of_disk = true},
+    [JOB_KIND_DELETE_DISK] = {"delete-disk", STEPS(delete_disk_steps), .define = -1, .of_disk = true},
 };
 static_assert(countof(job_kinds) == JOB_KIND_COUNT, "every kind has its steps");
 
@@ -178,7 +186,8 @@ static void count_record(const struct active *active, usec_t now)
         metric_observe(METRIC_STOP, now - active->job.created_us);
     if (active->after != AFTER_END)
         return;
-    if (active->apply == record_revert || active->apply == record_start_failed)
+    if (active->apply == record_revert || active->apply == record_start_failed || active->apply == record_disk_refused ||
+        active->apply == record_disk_over)
         metric_add(METRIC_JOBS_FAILED, 1);
     else
         metric_add(METRIC_JOBS_DONE, 1);

@@ -21,24 +21,32 @@ static enum step_result give_up(struct run *run)
     return run_record(run, record_start_failed, AFTER_END);
 }
 
-/* One row of the machine's disks per cloud disk, then the local ones that the type has. */
+/* The rows of that type that are cloud disks; local ones follow from the instance's type. */
+static size_t cloud_disks(struct run *run, const struct disk *rows, size_t count, enum disk_type type,
+                          struct machine_disk *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].type == (int)type && !disk_is_local(&rows[i]))
+            ret[n++] = (struct machine_disk){
+                .id = arena_str(run->arena, rows[i].id),
+                .device = arena_str(run->arena, rows[i].device),
+                .size_gib = rows[i].size_gib,
+                .image_id = arena_str(run->arena, rows[i].image_id),
+            };
+    return n;
+}
+
+/* The system disk first, whatever is older than it; then the data disks, then the local ones. */
 static void spec_disks(struct run *run, struct machine_spec *spec, const struct instance *inst, const struct disk *rows,
                        size_t count)
 {
     const struct instance_type *type = instance_type_of(inst);
     struct machine_disk *disks = arena_array(run->arena, struct machine_disk, count + (size_t)type->local_disk_count + 1);
-    size_t n = 0;
+    size_t n = cloud_disks(run, rows, count, DISK_TYPE_SYSTEM, disks);
 
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].category >= DISK_CATEGORY_EPHEMERAL_SSD)
-            continue; /* a local disk's row; the disk itself follows from the type */
-        disks[n++] = (struct machine_disk){
-            .id = arena_str(run->arena, rows[i].id),
-            .device = arena_str(run->arena, rows[i].device),
-            .size_gib = rows[i].size_gib,
-            .image_id = arena_str(run->arena, rows[i].image_id),
-        };
-    }
+    n += cloud_disks(run, rows, count, DISK_TYPE_DATA, disks + n);
     for (int64_t i = 0; i < type->local_disk_count; i++)
         disks[n++] = (struct machine_disk){
             .id = local_disk_id(run->arena, inst->id, i),

@@ -172,8 +172,9 @@ struct names {
     const struct request *request;
     struct str region;
     struct str account;
-    struct str wanted; /* name of the parameter in the template */
-    struct str value;  /* the one of its values that is looked at; absent: "*" */
+    struct str template; /* one ARN */
+    struct str wanted;   /* name of the parameter in the template */
+    struct str value;    /* the one of its values that is looked at; absent: "*" */
 };
 
 /* The values of a parameter that is a text, or a list of texts; none when it is neither. */
@@ -212,9 +213,9 @@ static void add_name(struct out *out, const struct names *names, struct str name
     out_str(out, str_empty(value) ? STR("*") : value);
 }
 
-static struct str expand(struct arena *arena, const char *template, const struct names *names)
+static struct str expand(struct arena *arena, const struct names *names)
 {
-    struct str rest = str_from(template);
+    struct str rest = names->template;
     struct out out;
 
     out_init(&out, arena, 128, RESOURCE_MAX_BYTES);
@@ -234,27 +235,41 @@ static struct str expand(struct arena *arena, const char *template, const struct
  * "acs:ecs:{region}:{account}:instance/{InstanceId}" → "InstanceId": the last name of the
  * template.
  */
-static struct str wanted_name(const char *template)
+static struct str wanted_name(struct str template)
 {
-    const char *brace = strrchr(template, '{');
-    const char *end = brace ? strchr(brace, '}') : NULL;
+    struct str name = STR_NONE;
+    struct str text;
 
-    return end ? str_slice(brace + 1, (size_t)(end - brace - 1)) : STR_NONE;
+    while (str_split(template, '{', &text, &template))
+        if (!str_split(template, '}', &name, &template))
+            return STR_NONE;
+    return name;
 }
 
-/* The region where an instance really is: a caller can't reach into another by naming one that is
+/* Where the instance or the disk is, when it is the account's; absent otherwise. */
+static struct str place_of(const struct request *request, struct tx *tx, struct str wanted,
+                           struct str id)
+{
+    struct instance *inst;
+    struct disk *disk;
+
+    if (str_eq(wanted, STR("InstanceId")) && store_instance_get_hot(tx, id, &inst) == 0 &&
+        str_eq(inst->account_id, request->account->id))
+        return inst->region_id;
+    if (str_starts(wanted, STR("DiskId")) && store_disk_get(tx, id, &disk) == 0 &&
+        str_eq(disk->account_id, request->account->id))
+        return disk->region_id;
+    return STR_NONE;
+}
+
+/* The region where a resource really is: a caller can't reach into another by naming one that is
  * allowed. */
 static struct str region_of(const struct request *request, struct tx *tx, struct str wanted,
                             struct str id, struct str asked)
 {
-    struct instance *inst;
+    struct str place = str_empty(id) ? STR_NONE : place_of(request, tx, wanted, id);
 
-    if (!str_eq(wanted, STR("InstanceId")) || str_empty(id) ||
-        store_instance_get_hot(tx, id, &inst) < 0)
-        return asked;
-    return str_eq(inst->account_id, request->account->id)
-               ? arena_str(request->arena, inst->region_id)
-               : asked;
+    return str_empty(place) ? asked : arena_str(request->arena, place);
 }
 
 static int refuse(struct request *request, enum policy_verdict verdict)
@@ -282,7 +297,7 @@ static int check_one(struct request *request, struct tx *tx, struct names *names
 
     names->value = value;
     names->region = region_of(request, tx, names->wanted, value, asked);
-    resource = expand(request->arena, request->row->resource ? request->row->resource : "*", names);
+    resource = expand(request->arena, names);
     /* A key whose document can't be read may do nothing. */
     if (policy_decide(request->key->policy, str_from(request->row->permission), resource,
                       &verdict) < 0)
@@ -290,12 +305,31 @@ static int check_one(struct request *request, struct tx *tx, struct names *names
     return verdict == POLICY_ALLOW ? 0 : refuse(request, verdict);
 }
 
+/* Each of a list has to be allowed. */
+static int check_template(struct request *request, struct tx *tx, struct names *names,
+                          struct str template, struct str asked, size_t *checked)
+{
+    struct str_list values;
+    int r = 0;
+
+    names->template = template;
+    names->wanted = wanted_name(template);
+    values = values_of(request, names->wanted);
+    for (size_t i = 0; i < values.count && r == 0; i++)
+        r = check_one(request, tx, names, values.items[i], asked);
+    *checked += values.count;
+    return r;
+}
+
 int policy_check(struct request *request, struct tx *tx, struct str default_region)
 {
     struct names names = {.request = request};
+    struct str rest = str_from(request->row->resource ? request->row->resource : "*");
+    struct str first = STR_NONE;
     struct str_list regions;
-    struct str_list values;
+    struct str template;
     struct str asked;
+    size_t checked = 0;
     int r = 0;
 
     if (request->auth == AUTH_OPERATOR || !request->row->permission ||
@@ -304,10 +338,16 @@ int policy_check(struct request *request, struct tx *tx, struct str default_regi
     regions = values_of(request, STR("RegionId"));
     asked = regions.count > 0 ? regions.items[0] : default_region;
     names.account = request->account->id;
-    names.wanted = wanted_name(request->row->resource ? request->row->resource : "");
-    values = values_of(request, names.wanted);
-    /* Each of a list has to be allowed. */
-    for (size_t i = 0; i < values.count && r == 0; i++)
-        r = check_one(request, tx, &names, values.items[i], asked);
-    return values.count > 0 ? r : check_one(request, tx, &names, STR_NONE, asked);
+    while (rest.len > 0 && r == 0) {
+        (void)str_split(rest, ' ', &template, &rest);
+        if (str_empty(first))
+            first = template;
+        r = check_template(request, tx, &names, template, asked, &checked);
+    }
+    if (r < 0 || checked > 0)
+        return r;
+    /* None of them is named: then the call is about all. */
+    names.template = first;
+    names.wanted = wanted_name(first);
+    return check_one(request, tx, &names, STR_NONE, asked);
 }

@@ -224,6 +224,11 @@ static int check_hang(const struct guest *guest, int64_t on)
     return guest->hang != (on != 0);
 }
 
+static int check_hold(const struct guest *guest, int64_t on)
+{
+    return guest->hold != (on != 0);
+}
+
 static int check_clear(const struct guest *guest, int64_t index)
 {
     assert(index >= 0 && index < guest->disk_count);
@@ -331,6 +336,12 @@ static void apply_hang(struct guest *guest, int64_t on, usec_t now_us)
     guest_set_frozen(guest, &guest->hang, on != 0, now_us);
 }
 
+static void apply_hold(struct guest *guest, int64_t on, usec_t now_us)
+{
+    (void)now_us;
+    guest->hold = on != 0;
+}
+
 static void apply_clear(struct guest *guest, int64_t index, usec_t now_us)
 {
     (void)now_us;
@@ -357,6 +368,7 @@ static const struct guest_order {
     [GUEST_SET_HANG] = {check_hang, apply_hang},
     [GUEST_CLEAR] = {check_clear, apply_clear},
     [GUEST_REBOOT] = {check_reboot, apply_reboot},
+    [GUEST_SET_HOLD] = {check_hold, apply_hold},
 };
 static_assert(countof(guest_orders) == GUEST_VERB_COUNT, "a row per verb");
 
@@ -378,6 +390,25 @@ void guest_apply(struct guest *guest, enum guest_verb verb, int64_t arg, usec_t 
 }
 
 /* ── disks ── */
+
+int guest_check_attach(const struct guest *guest)
+{
+    if (guest->phase == GUEST_OFF || guest->phase == GUEST_ENDING)
+        return -E_GONE;
+    return guest->hang ? -E_TIMEOUT : 0;
+}
+
+int guest_check_detach(const struct guest *guest)
+{
+    if (guest->phase == GUEST_OFF)
+        return 0;
+    if (guest->phase == GUEST_ENDING)
+        return -E_GONE;
+    if (guest->hang)
+        return -E_TIMEOUT;
+    /* Whoever is not up, or on the way down, doesn't hear the question. */
+    return guest->phase != GUEST_RUNNING || guest->paused || guest->hold ? -E_BUSY : 0;
+}
 
 int64_t guest_find_disk(const struct guest *guest, struct str disk_id)
 {

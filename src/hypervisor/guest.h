@@ -51,6 +51,7 @@ enum guest_verb {
     GUEST_SET_HANG, /* arg: does its monitor hang? */
     GUEST_CLEAR,    /* arg: index of the disk */
     GUEST_REBOOT,   /* its own wish: down and up again in the same machine */
+    GUEST_SET_HOLD, /* arg: does it keep hold of its disks? */
     GUEST_VERB_COUNT,
 };
 
@@ -78,6 +79,7 @@ struct guest {
     bool pressed; /* while paused: the button's latch holds it until resume */
     bool deaf;
     bool hang;
+    bool hold; /* it doesn't let go of a disk that is to be detached */
 };
 
 #define GUEST_CUT_US                                                                               \
@@ -97,6 +99,10 @@ bool guest_settle(struct guest *guest, usec_t now_us);
  * ones, to be freed. */
 struct guest_disk *guest_set_disks(struct guest *guest, const struct machine_disk *disks,
                                    size_t count) must_check;
+/* A disk that comes while it lives: 0; -E_GONE: it is off or ending; -E_TIMEOUT: its monitor hangs. */
+int guest_check_attach(const struct guest *guest) must_check;
+/* May a disk leave it? As above, but from one that is off: 0; and -E_BUSY: its system doesn't let go of the disk (yet). */
+int guest_check_detach(const struct guest *guest) must_check;
 /* -1: no such disk. */
 int64_t guest_find_disk(const struct guest *guest, struct str disk_id);
 void guest_done(struct guest *guest);

@@ -119,8 +119,9 @@ struct hypervisor_ops {
     /* Has the disk been written since it was made or cleared? */
     int (*disk_written)(struct hypervisor *hv, struct str host_id, struct str id, struct str disk_id, bool *ret);
     /*
-     * A cloud disk appears in a living machine, or leaves it; one that is OFF gets its disks by define. Detaching -E_BUSY:
-     * the guest has been asked and hasn't let go of it yet.
+     * A cloud disk appears in a living machine, or leaves it; one that is OFF gets its disks by define. Attaching -E_BUSY:
+     * another living machine has it. Detaching -E_BUSY: the guest has been asked and hasn't let go of it yet. Detaching from
+     * one that is OFF takes the disk out of what is defined (0), or leaves that to the next define (-E_GONE).
      */
     int (*disk_attach)(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
                        const struct machine_disk *disk, struct fail *fail);

@@ -12,8 +12,7 @@ static void host_wait(struct sim *sim, const struct sim_host *host)
         env_wait(sim->settings.env, &sim->delayed, &sim->lock, sim_env_time(sim, until_us));
 }
 
-/* Takes the lock and finds the host; on failure the lock is free again. */
-static int host_enter(struct sim *sim, struct str host_id, struct sim_host **ret)
+int sim_host_enter(struct sim *sim, struct str host_id, struct sim_host **ret)
 {
     struct sim_host *host;
     int r = -E_NOT_FOUND;
@@ -39,7 +38,7 @@ int sim_machine_enter(struct sim *sim, struct str host_id, struct str id, struct
 {
     struct sim_host *host;
     struct sim_machine *machine;
-    int r = host_enter(sim, host_id, &host);
+    int r = sim_host_enter(sim, host_id, &host);
 
     if (r < 0)
         return r;
@@ -110,8 +109,7 @@ static bool spec_is_good(const struct machine_spec *spec)
     for (size_t i = 0; i < spec->disk_count; i++) {
         const struct machine_disk *disk = &spec->disks[i];
 
-        if (disk->id.len == 0 || disk->id.len > SIM_TEXT_MAX || disk->device.len > SIM_TEXT_MAX ||
-            disk->image_id.len > SIM_TEXT_MAX)
+        if (!sim_disk_is_good(disk))
             return false;
     }
     return true;
@@ -136,31 +134,21 @@ static bool spec_is_same(const struct sim_machine *machine, const struct machine
     return true;
 }
 
-/* The record is made of the new definition; the old one is kept until it is written, and comes back
- * if it can't be. */
 static int machine_redefine(struct sim *sim, struct sim_machine *machine,
                             const struct machine_spec *spec, usec_t now_us)
 {
-    struct guest old = machine->guest;
     int64_t old_vcpus = machine->vcpus;
     int64_t old_memory_mib = machine->memory_mib;
     int r;
 
     machine->vcpus = spec->vcpus;
     machine->memory_mib = spec->memory_mib;
-    old.disks = guest_set_disks(&machine->guest, spec->disks, spec->disk_count);
-    sim_kept_fill(sim, &machine->guest);
-    r = sim_write_machine(sim, machine, now_us);
+    r = sim_machine_set_disks(sim, machine, spec->disks, spec->disk_count, now_us);
     if (r < 0) {
-        guest_done(&machine->guest);
-        machine->guest = old;
         machine->vcpus = old_vcpus;
         machine->memory_mib = old_memory_mib;
-        return r;
     }
-    sim_disks_move(sim, &old, &machine->guest);
-    guest_done(&old);
-    return 0;
+    return r;
 }
 
 static int sim_define(struct hypervisor *hv, struct str host_id, const struct machine_spec *spec,
@@ -176,7 +164,7 @@ static int sim_define(struct hypervisor *hv, struct str host_id, const struct ma
     if (!spec_is_good(spec))
         return fail_text(fail, E_INVALID, "the definition of machine %.*s passes a limit",
                          STR_ARG(spec->id));
-    r = host_enter(sim, host_id, &host);
+    r = sim_host_enter(sim, host_id, &host);
     if (r < 0)
         return r;
     now_us = sim_now(sim);
@@ -204,7 +192,7 @@ static int sim_undefine(struct hypervisor *hv, struct str host_id, struct str id
     struct sim_machine *machine;
     struct sim_host *host;
     usec_t now_us;
-    int r = host_enter(sim, host_id, &host);
+    int r = sim_host_enter(sim, host_id, &host);
 
     if (r < 0)
         return r;
@@ -252,7 +240,7 @@ static int machine_command(struct hypervisor *hv, struct str host_id, struct str
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     struct sim_host *host;
-    int r = host_enter(sim, host_id, &host);
+    int r = sim_host_enter(sim, host_id, &host);
 
     if (r < 0)
         return r;
@@ -304,7 +292,7 @@ static int sim_probe(struct hypervisor *hv, struct str host_id, struct str id,
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     struct sim_host *host;
-    int r = host_enter(sim, host_id, &host);
+    int r = sim_host_enter(sim, host_id, &host);
 
     if (r < 0)
         return r;
@@ -352,7 +340,7 @@ static int sim_list(struct hypervisor *hv, struct str host_id,
     struct listed *items;
     struct sim_host *host;
     size_t count;
-    int r = host_enter(sim, host_id, &host);
+    int r = sim_host_enter(sim, host_id, &host);
 
     if (r < 0)
         return r;

@@ -38,8 +38,14 @@ void sim_disks_move(struct sim *sim, const struct guest *before, const struct gu
     for (uint32_t i = 0; i < before->disk_count; i++) {
         const struct guest_disk *disk = &before->disks[i];
 
-        if (!disk->local && guest_find_disk(now, disk->id) < 0)
-            sim_keep(sim, disk->id, &disk->data);
+        if (!disk->local && guest_find_disk(now, disk->id) < 0) {
+            struct sim_disk data = disk->data;
+
+            /* Who lets go of a disk has written to it what it had to write; who is off has nothing left to. */
+            data.durable += data.cached;
+            data.cached = 0;
+            sim_keep(sim, disk->id, &data);
+        }
     }
     for (uint32_t i = 0; i < now->disk_count; i++)
         if (!now->disks[i].local)

@@ -80,6 +80,9 @@ static struct str take_str(struct reader *in, int64_t max_bytes)
     return len ? text : STR_NONE;
 }
 
+/* One number: files that older programs wrote have 0 or 1 there, for the first. */
+enum { FLAG_HANG = 1, FLAG_HOLD = 2 };
+
 static void put_guest(struct buf *out, const struct guest *guest)
 {
     put_int(out, guest->incarnation);
@@ -93,11 +96,13 @@ static void put_guest(struct buf *out, const struct guest *guest)
     put_int(out, guest->paused);
     put_int(out, guest->pressed);
     put_int(out, guest->deaf);
-    put_int(out, guest->hang);
+    put_int(out, (guest->hang ? FLAG_HANG : 0) | (guest->hold ? FLAG_HOLD : 0));
 }
 
 static void take_guest(struct reader *in, struct guest *guest)
 {
+    int64_t flags;
+
     guest->incarnation = take_int(in);
     guest->since_us = take_int(in);
     guest->due_us = take_int(in);
@@ -109,7 +114,9 @@ static void take_guest(struct reader *in, struct guest *guest)
     guest->paused = take_bounded(in, 1) != 0;
     guest->pressed = take_bounded(in, 1) != 0;
     guest->deaf = take_bounded(in, 1) != 0;
-    guest->hang = take_bounded(in, 1) != 0;
+    flags = take_bounded(in, FLAG_HANG | FLAG_HOLD);
+    guest->hang = (flags & FLAG_HANG) != 0;
+    guest->hold = (flags & FLAG_HOLD) != 0;
 }
 
 static void put_data(struct buf *out, const struct sim_disk *data)

@@ -6,6 +6,7 @@
  * sim_calls.c  the calls of hypervisor.h
  * sim_disk.c   what is on cloud disks while no machine has them
  * sim_exec.c   programs that the guests' agents run
+ * sim_attach.c disks that come and go while a machine lives
  * sim_event.c  what the watcher is told, and when
  * sim_file.c   the journal: how state becomes records and records become state
  * sim_knob.c   simulate(): names and values
@@ -156,6 +157,8 @@ extern const struct hypervisor_ops sim_ops;
 /* Takes the lock and finds host and machine: -E_NOT_FOUND, -E_UNREACHABLE, and then the lock is free again. */
 int sim_machine_enter(struct sim *sim, struct str host_id, struct str id, struct sim_machine **ret)
     must_check;
+/* Takes the lock and finds the host: -E_NOT_FOUND, -E_UNREACHABLE. On failure the lock is free again. */
+int sim_host_enter(struct sim *sim, struct str host_id, struct sim_host **ret) must_check;
 
 int sim_disk_delete(struct hypervisor *hv, struct str disk_id);
 
@@ -199,6 +202,11 @@ int sim_simulate(struct hypervisor *hv, struct str host_id, struct str machine_i
                  struct str value, struct fail *fail);
 
 /* ── sim_attach.c ── */
+/* Are its texts as long as the journal takes them? */
+bool sim_disk_is_good(const struct machine_disk *disk);
+/* The machine's disks are these; journaled. A failure changes nothing. With the lock held. */
+int sim_machine_set_disks(struct sim *sim, struct sim_machine *machine,
+                          const struct machine_disk *disks, size_t count, usec_t now_us) must_check;
 int sim_disk_attach(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
                     const struct machine_disk *disk, struct fail *fail);
 int sim_disk_detach(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,

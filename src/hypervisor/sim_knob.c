@@ -42,6 +42,7 @@ static const struct knob guest_knobs[] = {
     {"shutdown", KNOB_SECONDS, GUEST_SET_SHUTDOWN},
     {"ignore-power-button", KNOB_SWITCH, GUEST_SET_DEAF},
     {"hang", KNOB_SWITCH, GUEST_SET_HANG},
+    {"hold-disks", KNOB_SWITCH, GUEST_SET_HOLD},
     {"poweroff", KNOB_ACTION, GUEST_POWEROFF},
     {"reboot", KNOB_ACTION, GUEST_REBOOT},
     {"crash", KNOB_ACTION, GUEST_CRASH},

@@ -57,6 +57,7 @@ struct disk {
     bool encrypted;
     usec_t created_us;
     usec_t attached_us;
+    usec_t detached_us;       /* the latest time; 0: never */
 };
 
 struct vpc {

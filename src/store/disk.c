@@ -22,6 +22,7 @@ static const struct column disk_columns[] = {
     COLUMN(struct disk, encrypted),
     COLUMN(struct disk, created_us),
     COLUMN(struct disk, attached_us),
+    COLUMN(struct disk, detached_us),
 };
 static const struct table disk_table = TABLE(struct disk, disk_columns);
 static const struct query disk_by_id = {"SELECT {c} FROM disk WHERE id = $1", &disk_table};
@@ -31,7 +32,13 @@ int store_disk_insert(struct tx *tx, const struct disk *disk)
     static const struct query query = {"INSERT INTO disk ({c}) VALUES ({v}) ON CONFLICT DO NOTHING",
                                        &disk_table};
 
-    return rows_insert(tx, &query, disk);
+    static const struct query count = {
+        "INSERT INTO disk_tally (account_id, n) VALUES ($1, 1) ON CONFLICT (account_id) DO UPDATE "
+        "SET n = disk_tally.n + 1",
+        NULL};
+    int r = rows_insert(tx, &query, disk);
+
+    return r < 0 ? r : rows_change(tx, &count, ARGS(V_STR(disk->account_id)), NULL);
 }
 
 int store_disk_get(struct tx *tx, struct str id, struct disk **ret)
@@ -51,8 +58,20 @@ int store_disk_save(struct tx *tx, const struct disk *disk)
 int store_disk_delete(struct tx *tx, struct str id)
 {
     static const struct query query = {"DELETE FROM disk WHERE id = $1", NULL};
+    static const struct query count = {
+        "UPDATE disk_tally SET n = n - 1 WHERE account_id = (SELECT account_id FROM disk WHERE id "
+        "= $1)",
+        NULL};
+    int r = rows_change(tx, &count, ARGS(V_STR(id)), NULL);
 
-    return rows_must_change(tx, &query, ARGS(V_STR(id)));
+    return r < 0 ? r : rows_must_change(tx, &query, ARGS(V_STR(id)));
+}
+
+int store_disk_count(struct tx *tx, struct str account_id, int64_t *ret)
+{
+    static const struct query query = {"SELECT n FROM disk_tally WHERE account_id = $1", NULL};
+
+    return rows_number(tx, &query, ARGS(V_STR(account_id)), 0, ret);
 }
 
 int store_disk_of_instance(struct tx *tx, struct str instance_id, struct disk **ret,

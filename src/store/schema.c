@@ -203,12 +203,20 @@ static const char command_tables[] =
     "CREATE INDEX invocation_task_region ON invocation_task (account_id, region_id, id);"
     "CREATE INDEX invocation_task_active ON invocation_task (id) WHERE finished_us = 0;";
 
+/* When a disk was last detached; how many disks an account has, exact at each commit. */
+static const char disk_life[] =
+    "ALTER TABLE disk ADD COLUMN detached_us BIGINT NOT NULL DEFAULT 0;"
+    "CREATE TABLE disk_tally (account_id TEXT NOT NULL PRIMARY KEY, n BIGINT NOT NULL) {compact};"
+    "INSERT INTO disk_tally (account_id, n) SELECT account_id, COUNT(*) FROM disk WHERE "
+    "account_id IS NOT NULL GROUP BY account_id;";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
     {expiry_index},
     {job_disks},
     {image_tables},
     {command_tables},
+    {disk_life},
 };
 
 /* {key}, {bytes} and {compact} become the driver's words. */

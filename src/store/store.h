@@ -194,6 +194,8 @@ int store_disk_delete(struct tx *tx, struct str id) must_check;
 int store_disk_of_instance(struct tx *tx, struct str instance_id, struct disk **ret, size_t *ret_count) must_check;
 /* Is an attached disk in another status than In_use? One indexed probe, for the stop. */
 int store_disk_busy(struct tx *tx, struct str instance_id, bool *ret) must_check;
+/* All disks of the account, of whichever type: a tally, kept with each insert and delete. */
+int store_disk_count(struct tx *tx, struct str account_id, int64_t *ret) must_check;
 struct disk_filter {
     struct str account_id, region_id, zone_id, instance_id, name;
     const struct str_list *ids;

@@ -472,6 +472,146 @@ static void cloud_disks_outlive_the_daemon(void **state)
     assert_false(written(c, DISK));
 }
 
+/* ── disks that come and go while a machine lives ── */
+
+#define EXTRA STR("d-extra")
+#define OTHER STR("i-conform-other")
+
+static const struct machine_disk extra = {
+    .id = STR_INIT("d-extra"), .device = STR_INIT("/dev/xvdb"), .size_gib = 1};
+
+static int attach(struct conform_hv *c, struct str id, int64_t incarnation)
+{
+    return c->hv->ops->disk_attach(c->hv, HOST, id, incarnation, &extra, NULL);
+}
+
+/* Until the guest has let go of it. */
+static void detach(struct conform_hv *c, struct str id, int64_t incarnation)
+{
+    const usec_t step_us = 20 * USEC_PER_MSEC;
+    int r = -E_BUSY;
+
+    for (usec_t waited_us = 0; r == -E_BUSY && waited_us <= 4 * kind->patience_us;
+         waited_us += step_us) {
+        r = c->hv->ops->disk_detach(c->hv, HOST, id, incarnation, EXTRA, NULL);
+        if (r == -E_BUSY)
+            pass(c, step_us);
+    }
+    assert_int_equal(r, 0);
+}
+
+static void disks_come_and_go_while_it_runs(void **state)
+{
+    struct conform_hv *c = *state;
+    struct machine_disk all[countof(disks) + 1] = {disks[0], disks[1], extra};
+    struct machine_spec with = spec;
+
+    run(c, 1);
+    assert_int_equal(attach(c, VM, 1), 0);
+    assert_int_equal(attach(c, VM, 1), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    assert_int_equal(c->hv->ops->reset(c->hv, HOST, VM, 1), 0);
+    await(c, MACHINE_RUNNING); /* a system that comes up writes to each of its disks */
+    assert_true(written(c, EXTRA));
+    detach(c, VM, 1);
+    assert_int_equal(c->hv->ops->disk_detach(c->hv, HOST, VM, 1, EXTRA, NULL), 0);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    shut_down(c, 1);
+    undefine(c);
+    with.disks = all;
+    with.disk_count = countof(all);
+    assert_int_equal(c->hv->ops->define(c->hv, HOST, &with, NULL), 0);
+    assert_true(written(c, EXTRA)); /* what is on it was kept */
+}
+
+/* One that is attached stays with its machine when that goes off, and comes to it again in its next definition only. */
+static void a_disk_stays_when_its_machine_goes(void **state)
+{
+    struct conform_hv *c = *state;
+
+    run(c, 1);
+    assert_int_equal(attach(c, VM, 1), 0);
+    assert_int_equal(c->hv->ops->reset(c->hv, HOST, VM, 1), 0);
+    await(c, MACHINE_RUNNING);
+    assert_int_equal(cut(c, 1, MACHINE_CUT_KILL), 0);
+    await(c, MACHINE_OFF);
+    undefine(c);
+    run(c, 2);
+    assert_int_equal(attach(c, VM, 2), 0);
+    assert_true(written(c, EXTRA));
+    assert_int_equal(cut(c, 2, MACHINE_CUT_KILL), 0);
+    await(c, MACHINE_OFF);
+    undefine(c);
+    assert_int_equal(c->hv->ops->disk_delete(c->hv, EXTRA), 0);
+    run(c, 3);
+    assert_int_equal(attach(c, VM, 3), 0);
+    assert_false(written(c, EXTRA));
+}
+
+static void disks_come_to_the_living_only(void **state)
+{
+    struct conform_hv *c = *state;
+
+    assert_int_equal(attach(c, VM, 1), -E_GONE);
+    assert_int_equal(c->hv->ops->disk_detach(c->hv, HOST, VM, 1, EXTRA, NULL), -E_GONE);
+    run(c, 5);
+    assert_int_equal(attach(c, VM, 4), -E_GONE);
+    assert_int_equal(attach(c, VM, 6), -E_GONE);
+    assert_int_equal(attach(c, VM, 5), 0);
+    assert_int_equal(c->hv->ops->disk_detach(c->hv, HOST, VM, 4, EXTRA, NULL), -E_GONE);
+    assert_int_equal(cut(c, 5, MACHINE_CUT_KILL), 0);
+    await(c, MACHINE_OFF);
+    assert_int_equal(attach(c, VM, 5), -E_GONE);
+    assert_int_equal(c->hv->ops->disk_attach(c->hv, STR("h-nowhere"), VM, 5, &extra, NULL),
+                     -E_NOT_FOUND);
+}
+
+static void a_disk_is_one_machines(void **state)
+{
+    struct conform_hv *c = *state;
+    const struct machine_disk system = {.id = STR("d-other"),
+                                        .device = STR("/dev/xvda"),
+                                        .size_gib = 1,
+                                        .image_id = STR("image")};
+    struct machine_spec other = spec;
+
+    other.id = OTHER;
+    other.mac = STR("00:16:3e:00:00:02");
+    other.private_ip = STR("192.168.0.10");
+    other.disks = &system;
+    other.disk_count = 1;
+    run(c, 1);
+    assert_int_equal(c->hv->ops->define(c->hv, HOST, &other, NULL), 0);
+    assert_int_equal(c->hv->ops->start(c->hv, HOST, OTHER, 1, NULL), 0);
+    assert_int_equal(attach(c, VM, 1), 0);
+    assert_int_equal(attach(c, OTHER, 1), -E_BUSY);
+    detach(c, VM, 1);
+    assert_int_equal(attach(c, OTHER, 1), 0);
+    assert_int_equal(attach(c, VM, 1), -E_BUSY);
+    assert_int_equal(c->hv->ops->cut(c->hv, HOST, OTHER, 1, MACHINE_CUT_KILL), 0);
+    for (int i = 0; i < 200 && probe(c, OTHER).state != MACHINE_OFF; i++)
+        pass(c, 20 * USEC_PER_MSEC);
+    assert_int_equal(c->hv->ops->undefine(c->hv, HOST, OTHER), 0);
+    assert_int_equal(attach(c, VM, 1), 0);
+}
+
+static void attached_disks_outlive_the_daemon(void **state)
+{
+    struct conform_hv *c = *state;
+
+    run(c, 1);
+    assert_int_equal(attach(c, VM, 1), 0);
+    kind->reopen(c);
+    assert_int_equal(probe(c, VM).state, MACHINE_RUNNING);
+    assert_int_equal(c->hv->ops->reset(c->hv, HOST, VM, 1), 0);
+    await(c, MACHINE_RUNNING);
+    assert_true(written(c, EXTRA));
+    detach(c, VM, 1);
+    kind->reopen(c);
+    assert_int_equal(attach(c, VM, 1), 0);
+    assert_true(written(c, EXTRA));
+}
+
 #define LAW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 /* ── the guest's agent ── */
@@ -602,10 +742,15 @@ int conform_hypervisor(const struct conform_hv_kind *of)
         LAW(programs_tell_output_and_exit_code_once),
         LAW(killed_programs_end_by_the_signal),
         LAW(programs_belong_to_an_incarnation),
+        LAW(disks_come_and_go_while_it_runs),
+        LAW(a_disk_stays_when_its_machine_goes),
+        LAW(disks_come_to_the_living_only),
+        LAW(a_disk_is_one_machines),
     };
     const struct CMUnitTest law_of_durable_ones[] = {
         LAW(machines_outlive_the_daemon),
         LAW(cloud_disks_outlive_the_daemon),
+        LAW(attached_disks_outlive_the_daemon),
     };
     int failed;
 

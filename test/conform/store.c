@@ -443,10 +443,37 @@ static int disk_body(struct tx *tx, struct fixture *f)
     return 0;
 }
 
+static int64_t disks_of(struct tx *tx, struct str account_id)
+{
+    int64_t count = -1;
+
+    ok(store_disk_count(tx, account_id, &count));
+    return count;
+}
+
+/* Of an account, exact after each insert, refused insert, delete and refused delete. */
+static int disk_tally_body(struct tx *tx, struct fixture *f)
+{
+    struct disk disk = {.account_id = ACCOUNT, .region_id = REGION, .status = DISK_STATUS_AVAILABLE};
+
+    for (int64_t i = 1; i <= 3; i++) {
+        disk.id = env_id(f->env, &f->arena, "d-");
+        ok(store_disk_insert(tx, &disk));
+        assert_int_equal(store_disk_insert(tx, &disk), -E_EXISTS);
+        assert_int_equal(disks_of(tx, ACCOUNT), i);
+    }
+    ok(store_disk_delete(tx, disk.id));
+    assert_int_equal(store_disk_delete(tx, disk.id), -E_NOT_FOUND);
+    assert_int_equal(disks_of(tx, ACCOUNT), 2);
+    assert_int_equal(disks_of(tx, STR("another")), 0);
+    return 0;
+}
+
 static void test_disk(void **state)
 {
     (void)state;
     in_write(disk_body);
+    in_write(disk_tally_body);
 }
 
 /* ── network ── */

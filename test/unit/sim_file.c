@@ -279,6 +279,19 @@ static int do_delete_disk(const struct one *one)
     return one->w->hv->ops->disk_delete(one->w->hv, ROOT);
 }
 
+/* One disk that all of them may have, one after the other. */
+static int do_attach(const struct one *one)
+{
+    const struct machine_disk disk = {.id = STR("d-guest"), .device = STR("/dev/xvdc"), .size_gib = 20};
+
+    return one->w->hv->ops->disk_attach(one->w->hv, HOST, one->id, *one->incarnation, &disk, NULL);
+}
+
+static int do_detach(const struct one *one)
+{
+    return one->w->hv->ops->disk_detach(one->w->hv, HOST, one->id, *one->incarnation, STR("d-guest"), NULL);
+}
+
 static int do_host_crash(const struct one *one)
 {
     if (one->dice % 8 != 0) /* it ends all of them: not so often */
@@ -303,6 +316,8 @@ static int do_knob(const struct one *one)
         {"crash", NULL},
         {"pause", NULL},
         {"resume", NULL},
+        {"hold-disks", "on"},
+        {"hold-disks", "off"},
     };
     const char *const *knob = knobs[one->dice % countof(knobs)];
 
@@ -314,7 +329,7 @@ static void do_something(struct world *w, int64_t *incarnations)
     static int (*const deeds[])(const struct one *one) = {
         do_define, do_undefine, do_start,      do_start, do_press, do_press,
         do_cut,    do_reset,    do_host_crash, do_clear, do_knob,  do_knob,
-        do_delete_disk,
+        do_delete_disk, do_attach, do_attach,  do_detach,
     };
     int which = (int)(env_random_u64(w->env) % MACHINES);
     uint64_t dice = env_random_u64(w->env);
@@ -327,7 +342,8 @@ static void do_something(struct world *w, int64_t *incarnations)
     };
     int r = deeds[dice % countof(deeds)](&one);
 
-    assert_true(r == 0 || r == -E_NOT_FOUND || r == -E_GONE || r == -E_BUSY || r == -E_CONFLICT);
+    assert_true(r == 0 || r == -E_NOT_FOUND || r == -E_GONE || r == -E_BUSY || r == -E_CONFLICT ||
+                r == -E_TIMEOUT);
     env_advance(w->env, (usec_t)(env_random_u64(w->env) % 400) * MS);
 }
 
@@ -335,7 +351,10 @@ struct snapshot {
     struct machine_status status[MACHINES];
     struct sim_disk local[MACHINES];
     struct sim_disk root[MACHINES];
+    struct sim_disk guest; /* of the one that has it */
+    int guest_of;          /* 0: nobody */
     bool kept;
+    bool guest_kept;
 };
 
 /* Member by member: the holes between them differ. */
@@ -366,8 +385,15 @@ static void take_snapshot(struct world *w, struct snapshot *ret)
             copy_disk(w, id, LOCAL, &ret->local[i]);
             copy_disk(w, id, ROOT, &ret->root[i]);
         }
+        if (sim_disk_state(w->hv, HOST, id, STR("d-guest"), &(struct sim_disk){0}) == 0) {
+            assert_int_equal(ret->guest_of, 0);
+            copy_disk(w, id, STR("d-guest"), &ret->guest);
+            ret->guest_of = i + 1;
+        }
     }
     ret->kept = sim_disk_kept(w->hv, ROOT);
+    ret->guest_kept = sim_disk_kept(w->hv, STR("d-guest"));
+    assert_false(ret->guest_of > 0 && ret->guest_kept);
 }
 
 static void any_history_replays_to_the_same_world(void **state)

@@ -34,6 +34,18 @@ static int ask(struct lv_call *call, const char *name, json_t *arguments, json_t
     return r;
 }
 
+/* As lv_enter_living; what the agent says is kept in call->fail. */
+static int enter_agent(struct lv_call *call, struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation)
+{
+    int r = lv_enter_living(call, hv, host_id, id, incarnation, NULL);
+
+    if (r < 0)
+        return r;
+    call->fail = arena_new(&call->arena, struct fail);
+    fail_init(call->fail, &call->arena);
+    return 0;
+}
+
 static json_t *exec_arguments(const struct machine_exec *exec, struct arena *arena)
 {
     json_t *words = json_array();
@@ -63,11 +75,9 @@ static bool is_utf8(const struct machine_exec *exec)
 }
 
 /* libvirt has one code for an agent that isn't there and for one that didn't answer: only its words tell them apart. */
-static bool was_not_sent(void)
+static bool was_not_sent(const struct fail *fail)
 {
-    virErrorPtr error = lv.virGetLastError();
-
-    return error && error->message && strstr(error->message, "not connected") != NULL;
+    return str_contains(fail->message, STR("not connected"));
 }
 
 int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation,
@@ -76,12 +86,12 @@ int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id,
     struct lv_call call;
     json_t *reply = NULL;
     json_t *pid;
-    int r = is_utf8(exec) ? lv_enter_living(&call, hv, host_id, id, incarnation, NULL) : -E_INVALID;
+    int r = is_utf8(exec) ? enter_agent(&call, hv, host_id, id, incarnation) : -E_INVALID;
 
     if (r < 0)
         return r;
     r = ask(&call, "guest-exec", exec_arguments(exec, &call.arena), &reply);
-    if (r == -E_BUSY && !was_not_sent())
+    if (r == -E_BUSY && !was_not_sent(call.fail))
         r = -E_TIMEOUT;
     pid = json_object_get(reply, "pid");
     if (r == 0 && !json_is_integer(pid))
@@ -133,11 +143,9 @@ static void read_status(const json_t *reply, struct arena *scratch, struct arena
  * The agent's word for a number that it doesn't know, or has told the end of already ("Invalid parameter 'pid'", or "PID … does not exist"). Asked for
  * number 0, which nothing has, it shows that it is there.
  */
-static bool is_unknown_pid(void)
+static bool is_unknown_pid(const struct fail *fail)
 {
-    virErrorPtr error = lv.virGetLastError();
-
-    return error && error->message && strcasestr(error->message, "pid") != NULL;
+    return str_contains(fail->message, STR("'pid'")) || str_contains(fail->message, STR("PID "));
 }
 
 int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid,
@@ -145,12 +153,12 @@ int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, 
 {
     struct lv_call call;
     json_t *reply = NULL;
-    int r = lv_enter_living(&call, hv, host_id, id, incarnation, NULL);
+    int r = enter_agent(&call, hv, host_id, id, incarnation);
 
     if (r < 0)
         return r;
     r = ask(&call, "guest-exec-status", json_pack("{s:I}", "pid", (json_int_t)pid), &reply);
-    if (r < 0 && is_unknown_pid())
+    if (r < 0 && is_unknown_pid(call.fail))
         r = -E_NOT_FOUND;
     if (r == 0)
         read_status(reply, &call.arena, arena, ret);
@@ -162,7 +170,7 @@ int libvirt_exec_kill(struct hypervisor *hv, struct str host_id, struct str id, 
 {
     struct lv_call call;
     json_t *reply = NULL;
-    int r = lv_enter_living(&call, hv, host_id, id, incarnation, NULL);
+    int r = enter_agent(&call, hv, host_id, id, incarnation);
 
     if (r < 0)
         return r;

@@ -37,11 +37,11 @@ static struct domain_disk disk_at(struct lv_call *call, struct str machine_id, c
     return ret;
 }
 
-/* Cloud disks by their letters, then local ones, then the seed: so the guest's names stay when a disk comes or goes. */
+/* Cloud disks by their letters; local ones and the seed behind all letters, where no disk that comes later wants to be. */
 size_t libvirt_disks(struct lv_call *call, const struct machine_spec *spec, struct domain_disk ret[DOMAIN_DISKS_MAX])
 {
     const struct machine_disk *placed[LETTERS] = {NULL};
-    size_t next = 0;
+    size_t next = LETTERS;
     size_t n = 0;
 
     for (size_t i = 0; i < spec->disk_count; i++) {
@@ -50,11 +50,9 @@ size_t libvirt_disks(struct lv_call *call, const struct machine_spec *spec, stru
         if (place >= 0 && !placed[place])
             placed[place] = &spec->disks[i];
     }
-    for (size_t place = 0; place < LETTERS; place++) {
+    for (size_t place = 0; place < LETTERS; place++)
         if (placed[place])
             ret[n++] = disk_at(call, spec->id, placed[place], place);
-        next = placed[place] ? place + 1 : next;
-    }
     for (size_t i = 0; i < spec->disk_count; i++) {
         int place = spec->disks[i].local ? -1 : place_of(spec->disks[i].device);
 
@@ -63,7 +61,7 @@ size_t libvirt_disks(struct lv_call *call, const struct machine_spec *spec, stru
     }
     ret[n] = (struct domain_disk){
         .path = pool_machine_path(&call->libvirt->pool, spec->id, "seed.iso", &call->arena), .format = "raw", .read_only = true};
-    domain_target(MAX_OF(next, (size_t)LETTERS - 1), ret[n].target);
+    domain_target(next, ret[n].target);
     return n + 1;
 }
 

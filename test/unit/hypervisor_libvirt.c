@@ -171,12 +171,13 @@ int main(void)
     char script[128];
     int result;
 
+    cmocka_set_test_filter(getenv("ECSD_LAW")); /* a pattern of laws to run, for people */
     guest_dir = getenv("ECSD_GUEST");
     if (!guest_dir || access(guest_dir, R_OK) != 0) {
         print_message("skipped: ECSD_GUEST names no folder with a guest\n");
         return SKIPPED;
     }
-    log_threshold = LOG_WARNING;
+    log_threshold = getenv("ECSD_DEBUG") ? LOG_DEBUG : LOG_WARNING;
     (void)snprintf(shared_dir, sizeof(shared_dir), "/tmp/ecsd-real-XXXXXX");
     if (!mkdtemp(shared_dir))
         return 1;

@@ -69,6 +69,8 @@ struct active {
     int cut_level;       /* enum machine_cut of the next cut */
     int64_t raised;      /* the incarnation that record_raise gives row and job */
     bool pending;        /* the row still says Pending */
+    usec_t starting_us;  /* redeploy: since when the row says Starting; 0: not read yet */
+    struct host_slot *moved_to; /* redeploy: the host that record_moved chose */
     enum machine_end end; /* why it went off, for boot failures */
     bool error_saved;    /* what job.error says is in the row */
     char error[JOB_ERROR_BYTES];
@@ -215,6 +217,8 @@ extern const struct job_kind_row job_kinds[];
 
 /* The steps that ask a machine to end are the first of every kind that does: jumps use these. */
 enum { STEP_PRESS, STEP_CUT, STEP_DEAD, STEP_AFTER_DEAD };
+/* Of a redeploy: where one goes on whose machine is at no host. */
+#define STEP_REDEFINE (STEP_AFTER_DEAD + 2)
 
 /* One pass over a job's steps on one worker. */
 struct run {
@@ -268,6 +272,8 @@ enum step_result step_booted(struct run *run);
 enum step_result step_running(struct run *run);
 enum step_result step_undefine(struct run *run);
 enum step_result step_gone(struct run *run);
+enum step_result step_leave(struct run *run);
+enum step_result step_move(struct run *run);
 
 /* ── record.c: what a job writes; each runs in the store's writer ── */
 
@@ -280,6 +286,7 @@ int record_starting(struct tx *tx, struct active *active);
 int record_running(struct tx *tx, struct active *active);
 int record_start_failed(struct tx *tx, struct active *active);
 int record_gone(struct tx *tx, struct active *active);
+int record_moved(struct tx *tx, struct active *active);
 
 struct change {
     struct str from;
@@ -298,6 +305,11 @@ struct str state_text(int state);
 int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
+/*
+ * Another host with room, in the same zone, is charged instead of inst->host_id, which becomes it; when there is none the
+ * instance stays where it is.
+ */
+int holdings_move(struct tx *tx, struct instance *inst) must_check;
 /* The next free public address: inst->public_ip. -E_PUBLIC_IP_NO_STOCK when all are taken. */
 int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
@@ -311,6 +323,12 @@ int holdings_drop(struct tx *tx, struct instance *inst, struct str going) must_c
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
 
 /* ── order.c ── */
+
+/* These end one incarnation of the machine and begin the next: the job is of the next one. */
+static inline bool job_makes_next(const struct job *job)
+{
+    return job->kind == JOB_KIND_REBOOT || job->kind == JOB_KIND_REDEPLOY;
+}
 
 /* The longest that a job of this kind waits before it goes on by force. */
 usec_t order_patience_us(const struct engine *engine, int kind);

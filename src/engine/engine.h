@@ -53,6 +53,12 @@ int engine_order_start(struct engine *engine, struct tx *tx, struct instance *in
 int engine_order_reboot(struct engine *engine, struct tx *tx, struct instance *inst, bool force, const struct order *order,
                         struct fail *fail) must_check;
 /*
+ * RUNNING → STOPPING, or STOPPED → STARTING; ends RUNNING at another host, if one has room. Local disks become blank.
+ * `force`: power off. -E_NO_STOCK as start.
+ */
+int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance *inst, bool force, const struct order *order,
+                          struct fail *fail) must_check;
+/*
  * Releases: Stopped at once for the API (job cleans up the host), Running through Stopping (`force_stop`: power off,
  * else asks the guest first). Afterwards the instance and what goes with it is gone.
  */

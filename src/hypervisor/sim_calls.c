@@ -35,8 +35,7 @@ static int host_enter(struct sim *sim, struct str host_id, struct sim_host **ret
 }
 
 /* As host_enter, and finds the machine: -E_NOT_FOUND. */
-static int machine_enter(struct sim *sim, struct str host_id, struct str id,
-                         struct sim_machine **ret)
+int sim_machine_enter(struct sim *sim, struct str host_id, struct str id, struct sim_machine **ret)
 {
     struct sim_host *host;
     struct sim_machine *machine;
@@ -231,7 +230,7 @@ static int sim_start_machine(struct hypervisor *hv, struct str host_id, struct s
 {
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
-    int r = machine_enter(sim, host_id, id, &machine);
+    int r = sim_machine_enter(sim, host_id, id, &machine);
 
     if (r == 0) {
         r = sim_order(sim, machine, GUEST_START, incarnation);
@@ -372,7 +371,7 @@ static int sim_disk_clear(struct hypervisor *hv, struct str host_id, struct str 
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     int64_t index;
-    int r = machine_enter(sim, host_id, id, &machine);
+    int r = sim_machine_enter(sim, host_id, id, &machine);
 
     if (r < 0)
         return r;
@@ -388,7 +387,7 @@ static int sim_disk_written(struct hypervisor *hv, struct str host_id, struct st
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     int64_t index;
-    int r = machine_enter(sim, host_id, id, &machine);
+    int r = sim_machine_enter(sim, host_id, id, &machine);
 
     if (r < 0)
         return r;

@@ -80,6 +80,10 @@ static struct str take_str(struct reader *in, int64_t max_bytes)
     return len ? text : STR_NONE;
 }
 
+/* Paused and up share a number: files that older programs wrote have the first one alone there. */
+#define PAUSED_FLAG 1
+#define UP_FLAG 2
+
 static void put_guest(struct buf *out, const struct guest *guest)
 {
     put_int(out, guest->incarnation);
@@ -90,7 +94,7 @@ static void put_guest(struct buf *out, const struct guest *guest)
     put_int(out, guest->shutdown_us);
     put_int(out, guest->phase);
     put_int(out, guest->end);
-    put_int(out, guest->paused);
+    put_int(out, (guest->paused ? PAUSED_FLAG : 0) | (guest->up ? UP_FLAG : 0));
     put_int(out, guest->pressed);
     put_int(out, guest->deaf);
     put_int(out, guest->hang);
@@ -98,6 +102,8 @@ static void put_guest(struct buf *out, const struct guest *guest)
 
 static void take_guest(struct reader *in, struct guest *guest)
 {
+    int64_t shared;
+
     guest->incarnation = take_int(in);
     guest->since_us = take_int(in);
     guest->due_us = take_int(in);
@@ -106,7 +112,9 @@ static void take_guest(struct reader *in, struct guest *guest)
     guest->shutdown_us = take_int(in);
     guest->phase = (uint8_t)take_bounded(in, GUEST_PHASE_COUNT - 1);
     guest->end = (uint8_t)take_bounded(in, MACHINE_END_HOST);
-    guest->paused = take_bounded(in, 1) != 0;
+    shared = take_bounded(in, PAUSED_FLAG | UP_FLAG);
+    guest->paused = (shared & PAUSED_FLAG) != 0;
+    guest->up = (shared & UP_FLAG) != 0 || guest->phase == GUEST_RUNNING;
     guest->pressed = take_bounded(in, 1) != 0;
     guest->deaf = take_bounded(in, 1) != 0;
     guest->hang = take_bounded(in, 1) != 0;

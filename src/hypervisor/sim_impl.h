@@ -147,6 +147,9 @@ void sim_host_fail(struct sim *sim, struct sim_host *host, usec_t now_us);
 
 /* ── sim_calls.c ── */
 extern const struct hypervisor_ops sim_ops;
+/* Takes the lock and finds host and machine: -E_NOT_FOUND, -E_UNREACHABLE, and then the lock is free again. */
+int sim_machine_enter(struct sim *sim, struct str host_id, struct str id, struct sim_machine **ret)
+    must_check;
 
 int sim_disk_delete(struct hypervisor *hv, struct str disk_id);
 

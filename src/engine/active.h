@@ -99,6 +99,14 @@ struct hint {
     char text[];
 };
 
+/* When a screen may be shown again. */
+struct screen_slot {
+    uint64_t hash; /* of the instance's id; 0: none */
+    usec_t next_us;
+};
+
+#define SCREEN_SLOTS 1024 /* instances whose latest screenshot is remembered, at most */
+
 enum chore_id { CHORE_LEASE, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_COUNT };
 
 /* Regular work of the engine itself: a write, or something for a worker that may block. */
@@ -165,6 +173,8 @@ struct engine {
     size_t thread_count;
     pthread_t *threads; /* the timer's, then the workers' */
     struct reconcile *reconcile;
+    size_t looks; /* threads of the network that wait for a host (look.c) */
+    struct screen_slot screens[SCREEN_SLOTS];
 };
 
 /* ── active.c: table, heap, queues. All need the mutex unless they say otherwise. ── */

@@ -667,8 +667,8 @@ class Secrets(DocumentedTest):
 class Unsupported(EcsTest):
     def test_known_and_refused(self):
         i = self.running_instance()
-        for action in ("RedeployInstance", "ReActivateInstances", "ModifyInstanceSpec", "ModifyInstanceVpcAttribute", "ReplaceSystemDisk",
-                       "ReInitDisk", "ResetDisk", "AttachDisk", "AttachKeyPair", "ModifyInstanceVncPasswd", "RunCommand",
+        for action in ("ReActivateInstances", "ModifyInstanceSpec", "ModifyInstanceVpcAttribute", "ReplaceSystemDisk",
+                       "ReInitDisk", "ResetDisk", "AttachDisk", "AttachKeyPair", "RunCommand",
                        "ModifyPrepayInstanceSpec", "ModifyInstanceChargeType", "AllocatePublicIpAddress"):
             self.refuses(action, InstanceId=i, RegionId=REGION, code="UnsupportedOperation", status=403,
                          message=f"The specified action {action} is not supported.")

@@ -359,6 +359,9 @@ static const struct story stories[] = {
     {"stays", "ecs.i2.xlarge", {0}, false, true},
 };
 
+/* With failing calls, too: the calls of the others are among those of these two. */
+static const size_t failing[] = {0, 2};
+
 static struct world *begin_story(const struct story *story, struct str *ret_id)
 {
     struct world *world = open_two();
@@ -585,18 +588,24 @@ int main(void)
         cmocka_unit_test(nothing_else_meanwhile),
         cmocka_unit_test(an_older_store_is_put_back),
     };
-    struct CMUnitTest each[4 * countof(stories)];
+    struct CMUnitTest kills[2 * countof(stories)];
+    struct CMUnitTest failures[2 * countof(failing)];
     int failed;
 
     for (size_t i = 0; i < countof(stories); i++) {
         void *story = (void *)(uintptr_t)&stories[i];
 
-        each[4 * i] = (struct CMUnitTest){stories[i].name, killed_everywhere, NULL, NULL, story};
-        each[4 * i + 1] = (struct CMUnitTest){stories[i].name, killed_repeatedly, NULL, NULL, story};
-        each[4 * i + 2] = (struct CMUnitTest){stories[i].name, hypervisor_fails, NULL, NULL, story};
-        each[4 * i + 3] = (struct CMUnitTest){stories[i].name, store_fails, NULL, NULL, story};
+        kills[2 * i] = (struct CMUnitTest){stories[i].name, killed_everywhere, NULL, NULL, story};
+        kills[2 * i + 1] = (struct CMUnitTest){stories[i].name, killed_repeatedly, NULL, NULL, story};
+    }
+    for (size_t i = 0; i < countof(failing); i++) {
+        void *story = (void *)(uintptr_t)&stories[failing[i]];
+
+        failures[2 * i] = (struct CMUnitTest){stories[failing[i]].name, hypervisor_fails, NULL, NULL, story};
+        failures[2 * i + 1] = (struct CMUnitTest){stories[failing[i]].name, store_fails, NULL, NULL, story};
     }
     log_threshold = (enum log_level)0; /* failures are what it is about */
     failed = cmocka_run_group_tests(once, NULL, NULL);
-    return failed + cmocka_run_group_tests(each, NULL, NULL);
+    failed += cmocka_run_group_tests(kills, NULL, NULL);
+    return failed + cmocka_run_group_tests(failures, NULL, NULL);
 }

@@ -12,8 +12,8 @@
 #define KEY_ID_LETTERS 18
 #define SECRET_LETTERS 30
 
-/* `count` random letters and digits; rejection keeps every one as likely as any other. */
-static struct str random_letters(struct env *env, struct arena *arena, size_t count)
+/* Rejection keeps every one as likely as any other. */
+struct str random_letters(struct env *env, struct arena *arena, size_t count)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     char *text = arena_alloc(arena, count + 1);

@@ -23,6 +23,8 @@ int tenant_create(struct tx *tx, const struct tenant_order *order, struct accoun
 int tenant_bootstrap(struct tx *tx, const struct options *options, struct str hypervisor_url,
                      const struct tenant_order *order, bool *ret_made, struct access_key **ret_key,
                      struct fail *fail) must_check;
+/* `count` letters and digits, each as likely as any other. */
+struct str random_letters(struct env *env, struct arena *arena, size_t count);
 /* A key of an account; id and secret are made when absent. -E_ADMIN_KEY_EXISTS. */
 int tenant_key_create(struct tx *tx, struct str account_id, struct str id, struct str secret,
                       struct str policy, struct access_key **ret, struct fail *fail) must_check;

@@ -191,6 +191,8 @@ static void job_back(struct engine *engine, struct active *active)
     move_back(&active->overtaken_us, by_us);
     move_back(&active->next_press_us, by_us);
     move_back(&active->next_cut_us, by_us);
+    if (active->starting_us != 0)
+        move_back(&active->starting_us, by_us);
 }
 
 usec_t engine_clock(struct engine *engine)

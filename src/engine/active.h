@@ -72,6 +72,8 @@ struct active {
     int cut_level;       /* enum machine_cut of the next cut */
     int64_t raised;      /* the incarnation that record_raise gives row and job */
     bool pending;        /* the row still says Pending */
+    usec_t starting_us;  /* redeploy: since when the row says Starting; 0: not read yet */
+    struct host_slot *moved_to; /* redeploy: the host that record_moved chose */
     enum machine_end end; /* why it went off, for boot failures */
     bool error_saved;    /* what job.error says is in the row */
     char error[JOB_ERROR_BYTES];
@@ -103,6 +105,14 @@ struct hint {
     struct str id;
     char text[];
 };
+
+/* When a screen may be shown again. */
+struct screen_slot {
+    uint64_t hash; /* of the instance's id; 0: none */
+    usec_t next_us;
+};
+
+#define SCREEN_SLOTS 1024 /* instances whose latest screenshot is remembered, at most */
 
 enum chore_id { CHORE_LEASE, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_ERRANDS, CHORE_COUNT };
 
@@ -179,6 +189,8 @@ struct engine {
     size_t errand_limit;         /* of workers */
     size_t errands_running;
     bool errand_next;            /* jobs and errands take turns */
+    size_t looks; /* threads of the network that wait for a host (look.c) */
+    struct screen_slot screens[SCREEN_SLOTS];
 };
 
 /* ── active.c: table, heap, queues. All need the mutex unless they say otherwise. ── */
@@ -234,6 +246,8 @@ extern const struct job_kind_row job_kinds[];
 
 /* The steps that ask a machine to end are the first of every kind that does: jumps use these. */
 enum { STEP_PRESS, STEP_CUT, STEP_DEAD, STEP_AFTER_DEAD };
+/* Of a redeploy: where one goes on whose machine is at no host. */
+#define STEP_REDEFINE (STEP_AFTER_DEAD + 2)
 
 /* One pass over a job's steps on one worker. */
 struct run {
@@ -293,6 +307,8 @@ enum step_result step_gone(struct run *run);
 enum step_result step_disk_attach(struct run *run);
 enum step_result step_disk_detach(struct run *run);
 enum step_result step_disk_delete(struct run *run);
+enum step_result step_leave(struct run *run);
+enum step_result step_move(struct run *run);
 
 /* ── record.c: what a job writes; each runs in the store's writer ── */
 
@@ -316,6 +332,7 @@ int record_disk_detached(struct tx *tx, struct active *active);
 int record_disk_refused(struct tx *tx, struct active *active);
 int record_disk_deleted(struct tx *tx, struct active *active);
 int record_disk_over(struct tx *tx, struct active *active);
+int record_moved(struct tx *tx, struct active *active);
 
 struct change {
     struct str from;
@@ -336,6 +353,11 @@ struct str state_text(int state);
 int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
+/*
+ * Another host with room, in the same zone, is charged instead of inst->host_id, which becomes it; when there is none the
+ * instance stays where it is.
+ */
+int holdings_move(struct tx *tx, struct instance *inst) must_check;
 /* The next free public address: inst->public_ip. -E_PUBLIC_IP_NO_STOCK when all are taken. */
 int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
@@ -356,6 +378,12 @@ void holdings_release_disk(struct tx *tx, struct disk *disk);
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
 
 /* ── order.c ── */
+
+/* These end one incarnation of the machine and begin the next: the job is of the next one. */
+static inline bool job_makes_next(const struct job *job)
+{
+    return job->kind == JOB_KIND_REBOOT || job->kind == JOB_KIND_REDEPLOY;
+}
 
 /* The longest that a job of this kind waits before it goes on by force. */
 usec_t order_patience_us(const struct engine *engine, int kind);

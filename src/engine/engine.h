@@ -53,6 +53,12 @@ int engine_order_start(struct engine *engine, struct tx *tx, struct instance *in
 int engine_order_reboot(struct engine *engine, struct tx *tx, struct instance *inst, bool force, const struct order *order,
                         struct fail *fail) must_check;
 /*
+ * RUNNING → STOPPING, or STOPPED → STARTING; ends RUNNING at another host, if one has room. Local disks become blank.
+ * `force`: power off. -E_NO_STOCK as start.
+ */
+int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance *inst, bool force, const struct order *order,
+                          struct fail *fail) must_check;
+/*
  * Releases: Stopped at once for the API (job cleans up the host), Running through Stopping (`force_stop`: power off,
  * else asks the guest first). Afterwards the instance and what goes with it is gone.
  */
@@ -87,6 +93,13 @@ void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_i
 struct hypervisor *engine_hypervisor(struct engine *engine);
 /* release_us, expires_us or the financial lock of an instance changed: look again when the next one is due. */
 void engine_release_changed(struct engine *engine, struct tx *tx);
+/*
+ * A thread of the network is about to ask the instance's host something. -E_UNREACHABLE: that host is known not to answer;
+ * -E_LIMIT: enough wait for hosts, or `every_us` (0: any time) has not passed since the same was asked. After 0 comes
+ * engine_look_end, with what the host said.
+ */
+int engine_look_begin(struct engine *engine, struct str host_id, struct str id, usec_t every_us) must_check;
+void engine_look_end(struct engine *engine, struct str host_id, int result);
 const struct options *engine_options(const struct engine *engine);
 
 /* ── for operators ── */

@@ -52,6 +52,35 @@ int holdings_unplace(struct tx *tx, struct instance *inst)
     return 0;
 }
 
+int holdings_move(struct tx *tx, struct instance *inst)
+{
+    const struct instance_type *type = instance_type_of(inst);
+    struct str from = inst->host_id;
+    struct host *hosts;
+    struct host *to;
+    size_t count, others = 0;
+    int r;
+
+    assert(!str_empty(from));
+    r = store_host_list(tx, &hosts, &count);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        if (!str_eq(hosts[i].id, from))
+            hosts[others++] = hosts[i];
+    to = place_choose(hosts, others, inst->region_id, inst->zone_id, type);
+    if (!to)
+        return 0;
+    r = holdings_unplace(tx, inst);
+    if (r < 0)
+        return r;
+    r = store_host_reserve(tx, to->id, type->vcpus, type->memory_mib);
+    if (r < 0)
+        return r;
+    inst->host_id = to->id;
+    return 0;
+}
+
 static struct str public_address(struct arena *arena, int64_t cursor)
 {
     uint32_t address = PUBLIC_BASE + 1 + (uint32_t)(cursor % PUBLIC_COUNT);

@@ -291,7 +291,7 @@ void engine_watch(void *arg, const struct machine_event *event)
     active = map_get(&engine->jobs, event->id);
     if (active) {
         /* One of an older start is a hint too: a start waits for the machine before it to be gone. */
-        bool stale = event->incarnation + (active->job.kind == JOB_KIND_REBOOT) < active->job.incarnation;
+        bool stale = event->incarnation + job_makes_next(&active->job) < active->job.incarnation;
 
         active_wake(engine, active);
         metric_add(stale ? METRIC_HYPERVISOR_EVENTS_STALE : METRIC_HYPERVISOR_EVENTS_APPLIED, 1);

@@ -105,6 +105,7 @@ usec_t order_patience_us(const struct engine *engine, int kind)
         [JOB_KIND_REBOOT] = options->reboot_timeout_s,
         [JOB_KIND_DELETE] = options->stop_graceful_timeout_s,
         [JOB_KIND_DELETE_DISK] = 0, /* the jobs of disks have no deadline */
+        [JOB_KIND_REDEPLOY] = options->reboot_timeout_s,
     };
 
     static_assert(countof(patience_s) == JOB_KIND_COUNT, "every kind has its patience");
@@ -139,7 +140,8 @@ static void overtake_committed(void *arg)
 }
 
 /* The waiting job goes on to the cut, now; its row says so before anybody is told. */
-static int overtake_job(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order)
+static int overtake_job(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
+                        struct fail *fail)
 {
     struct overtake *overtake = arena_new(tx_arena(tx), struct overtake);
     struct job *job;
@@ -148,6 +150,8 @@ static int overtake_job(struct engine *engine, struct tx *tx, struct instance *i
     r = store_job_get(tx, inst->job_id, &job);
     if (r < 0)
         return r;
+    if (job->kind == JOB_KIND_REDEPLOY) /* it would not end in Stopped */
+        return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Running"));
     job->deadline_us = MIN_OF(job->deadline_us, tx_now(tx));
     job->step = MAX_OF(job->step, (int64_t)STEP_CUT);
     r = store_job_save(tx, job);
@@ -165,7 +169,7 @@ int engine_order_stop(struct engine *engine, struct tx *tx, struct instance *ins
     struct job job;
 
     if (inst->state == INSTANCE_STATE_STOPPING && stop->force)
-        return overtake_job(engine, tx, inst, order);
+        return overtake_job(engine, tx, inst, order, fail);
     if (inst->state != INSTANCE_STATE_RUNNING)
         return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Running"));
     job = new_job(engine, tx, inst, JOB_KIND_STOP, order);
@@ -206,6 +210,22 @@ static int take_back(struct engine *engine, struct tx *tx, struct instance *inst
     return store_instance_save_doc(tx, full);
 }
 
+/* Nothing is lost on one that is placed already; on failure the row is as it was. */
+static int be_placed(struct engine *engine, struct tx *tx, struct instance *inst, struct fail *fail)
+{
+    struct str public_ip = inst->public_ip;
+    int r;
+
+    if (!str_empty(inst->host_id))
+        return 0;
+    r = take_back(engine, tx, inst, fail);
+    if (r < 0) {
+        inst->host_id = STR_NONE;
+        inst->public_ip = public_ip;
+    }
+    return r;
+}
+
 int engine_order_start(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
                        struct fail *fail)
 {
@@ -214,16 +234,9 @@ int engine_order_start(struct engine *engine, struct tx *tx, struct instance *in
 
     if (inst->state != INSTANCE_STATE_STOPPED)
         return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Stopped"));
-    if (str_empty(inst->host_id)) {
-        struct str public_ip = inst->public_ip;
-
-        r = take_back(engine, tx, inst, fail);
-        if (r < 0) {
-            inst->host_id = STR_NONE;
-            inst->public_ip = public_ip;
-            return r;
-        }
-    }
+    r = be_placed(engine, tx, inst, fail);
+    if (r < 0)
+        return r;
     inst->incarnation++;
     job = new_job(engine, tx, inst, JOB_KIND_START, order);
     job.deadline_us = deadline_of(engine, &job);
@@ -245,6 +258,45 @@ int engine_order_reboot(struct engine *engine, struct tx *tx, struct instance *i
     job.force = force;
     job.deadline_us = deadline_of(engine, &job);
     return begin(engine, tx, inst, INSTANCE_STATE_STARTING, &job, order);
+}
+
+/* ── redeploy ── */
+
+/* One that holds no room on a host is at none: it is placed anew, as at any start. */
+static int redeploy_stopped(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
+                            struct fail *fail)
+{
+    bool at_host = !str_empty(inst->host_id);
+    struct job job;
+    int r;
+
+    r = be_placed(engine, tx, inst, fail);
+    if (r < 0)
+        return r;
+    inst->incarnation++;
+    job = new_job(engine, tx, inst, JOB_KIND_REDEPLOY, order);
+    job.step = at_host ? STEP_DEAD : STEP_REDEFINE;
+    job.deadline_us = deadline_of(engine, &job);
+    r = begin(engine, tx, inst, INSTANCE_STATE_STARTING, &job, order);
+    if (r < 0)
+        return r;
+    return store_segment_switch(tx, inst, BILLING_MODE_RUNNING, tx_now(tx));
+}
+
+int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance *inst, bool force,
+                          const struct order *order, struct fail *fail)
+{
+    struct job job;
+
+    if (inst->state == INSTANCE_STATE_STOPPED)
+        return redeploy_stopped(engine, tx, inst, order, fail);
+    if (inst->state != INSTANCE_STATE_RUNNING)
+        return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Running,Stopped"));
+    inst->incarnation++;
+    job = new_job(engine, tx, inst, JOB_KIND_REDEPLOY, order);
+    job.force = force;
+    job.deadline_us = deadline_of(engine, &job);
+    return begin(engine, tx, inst, INSTANCE_STATE_STOPPING, &job, order);
 }
 
 /* ── delete ── */

@@ -236,6 +236,42 @@ int record_starting(struct tx *tx, struct active *active)
     return save_progress(tx, active, active->job.step + 1);
 }
 
+/* The machine has left its host; where it is to be from now on is as durable as that it starts there. */
+int record_moved(struct tx *tx, struct active *active)
+{
+    struct engine *engine = active->engine;
+    struct instance *inst;
+    struct str from;
+    int r;
+
+    r = load_own(tx, active, &inst);
+    if (r < 0)
+        return r;
+    if (!inst) {
+        active->after = AFTER_END;
+        return end_without_instance(tx, active);
+    }
+    from = inst->host_id;
+    r = holdings_move(tx, inst);
+    if (r < 0)
+        return r;
+    /* Also where something of an earlier stay is left at the new host. */
+    inst->reinit_local = instance_has_local_disks(inst);
+    r = job_event(tx, &active->job, EVENT_KIND_HOST, from, inst->host_id, STR("redeployed: the machine has left its host"));
+    if (r < 0)
+        return r;
+    if (inst->state == INSTANCE_STATE_STOPPING)
+        r = move(tx, active, inst, INSTANCE_STATE_STARTING, (enum stop_reason)active->job.reason);
+    else
+        r = store_instance_save(tx, inst);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&engine->mutex);
+    active->moved_to = host_slot_get(engine, inst->host_id, true);
+    pthread_mutex_unlock(&engine->mutex);
+    return save_progress(tx, active, active->job.step + 1);
+}
+
 int record_running(struct tx *tx, struct active *active)
 {
     struct instance *inst;

@@ -40,6 +40,19 @@ static const struct step delete_steps[] = {
     {"gone", step_gone},         /* all rows of it, event, job: one transaction */
 };
 
+static const struct step redeploy_steps[] = {
+    [STEP_PRESS] = {"press", step_press}, /* these four mean the host before, the first three the incarnation before */
+    [STEP_CUT] = {"cut", step_cut},
+    [STEP_DEAD] = {"dead", step_dead},
+    [STEP_AFTER_DEAD] = {"leave", step_leave}, /* nothing of it is left at that host: its local disks are gone */
+    {"move", step_move},                       /* row, capacity, event, job: one transaction. From here on the new host */
+    [STEP_REDEFINE] = {"define", step_define},
+    {"announce", step_announce},
+    {"start", step_start},
+    {"booted", step_booted},
+    {"running", step_running},
+};
+
 /* What a row says is what has come to pass: a disk is attached when the machine has it, Available when none has. */
 static const struct step attach_steps[] = {{"attach", step_disk_attach}};
 static const struct step detach_steps[] = {{"detach", step_disk_detach}};
@@ -53,6 +66,7 @@ const struct job_kind_row job_kinds[] = {
     [JOB_KIND_ATTACH_DISK] = {"attach-disk", STEPS(attach_steps), .define = -1, .of_disk = true},
     [JOB_KIND_DETACH_DISK] = {"detach-disk", STEPS(detach_steps), .define = -1, .of_disk = true},
     [JOB_KIND_DELETE_DISK] = {"delete-disk", STEPS(delete_disk_steps), .define = -1, .of_disk = true},
+    [JOB_KIND_REDEPLOY] = {"redeploy", STEPS(redeploy_steps), .define = STEP_REDEFINE},
 };
 static_assert(countof(job_kinds) == JOB_KIND_COUNT, "every kind has its steps");
 
@@ -107,7 +121,9 @@ enum step_result run_raise(struct run *run)
     bool adopts = run->job->kind == JOB_KIND_START && !machine_is_dead(&run->status);
     bool ends = run->job->kind == JOB_KIND_STOP || run->job->kind == JOB_KIND_DELETE;
 
-    assert(run->looked && run->status.incarnation > run->job->incarnation);
+    assert(run->looked);
+    assert(run->status.incarnation > run->job->incarnation ||
+           (run->job->kind == JOB_KIND_REDEPLOY && run->status.incarnation == run->job->incarnation));
     log_warning("a host has a machine of a later start than the store knows; its number is taken over",
                 LOG_STR("instance", run->job->instance_id), LOG_STR("host", run->host_id),
                 LOG_NUM("incarnation", run->status.incarnation), LOG_NUM("known", run->job->incarnation));
@@ -193,6 +209,16 @@ static void count_record(const struct active *active, usec_t now)
         metric_add(METRIC_JOBS_DONE, 1);
 }
 
+/* The job goes on at the host that the row names now. */
+static void follow_move(struct engine *engine, struct active *active)
+{
+    active->host = active->moved_to;
+    active->next_cut_us = 0;
+    active->cut_level = 0;
+    if (!active->host->present)
+        chore_due(engine, CHORE_HOSTS, 0); /* one of whose arrival nobody has told us */
+}
+
 static void record_done(struct write *write, int result)
 {
     struct active *active = container_of(write, struct active, write);
@@ -217,6 +243,8 @@ static void record_done(struct write *write, int result)
             engine_hint(engine, active->host->id, active->job.instance_id);
         active_end(engine, active);
     } else if (active->after == AFTER_NEXT) {
+        if (active->apply == record_moved)
+            follow_move(engine, active);
         active->job.step++;
         active->woken = true;
         active_wait(engine, active, now);

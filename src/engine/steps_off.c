@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a machine is brought to its end: stop, the first half of a reboot, delete. Every step looks before it acts, so that
+ * How a machine is brought to its end: stop, the first half of a reboot or a redeploy, delete. Every step looks before it acts, so that
  * it may run again after a crash at any place.
  */
 #include "engine/active.h"
 
-/* A reboot ends the incarnation before the one that it makes. */
 static int64_t ending_incarnation(const struct job *job)
 {
-    return job->kind == JOB_KIND_REBOOT ? job->incarnation - 1 : job->incarnation;
+    return job_makes_next(job) ? job->incarnation - 1 : job->incarnation;
 }
 
 /* Dead, or a reboot's next incarnation lives already: then the one before is dead (law 6). */
@@ -190,6 +189,29 @@ enum step_result step_release(struct run *run)
     if (r == -E_BUSY)
         return run_goto(run, STEP_CUT);
     return run_did(run, r, "take the machine off its host") ? STEP_NEXT : STEP_RETRY;
+}
+
+/*
+ * The number of a redeploy's next start is not known at this host, unless the store is an older copy: then that start has
+ * been, and its number can't be given again.
+ */
+enum step_result step_leave(struct run *run)
+{
+    int r;
+
+    if (!run_look(run))
+        return STEP_RETRY;
+    if (is_later(run))
+        return run_raise(run);
+    r = run->hv->ops->undefine(run->hv, run->host_id, run->job->instance_id);
+    if (r == -E_BUSY)
+        return run_goto(run, STEP_CUT);
+    return run_did(run, r, "take the machine off its host") ? STEP_NEXT : STEP_RETRY;
+}
+
+enum step_result step_move(struct run *run)
+{
+    return run_record(run, record_moved, AFTER_NEXT);
 }
 
 enum step_result step_stopped(struct run *run)

@@ -1,13 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a machine is brought up: start, and the second half of a reboot. Capacity and address were taken with the order. */
+/* How a machine is brought up: start, and the second half of a reboot or a redeploy. Capacity and address were taken with the order. */
 #include "engine/active.h"
 
-/* A reboot's guest may take until its deadline to go down; booting has its own time after that. */
-static usec_t boot_deadline(const struct run *run)
+/*
+ * A redeploy leaves a host that may have been silent for long. The row says Starting once that is over: the boot has its
+ * time from then on, through any crash.
+ */
+static usec_t starting_since(struct run *run)
 {
-    if (run->job->kind != JOB_KIND_REBOOT)
-        return run->job->deadline_us;
-    return run->job->deadline_us + run->engine->options->start_timeout_s * USEC_PER_SEC;
+    struct instance *inst;
+    struct tx *tx;
+
+    if (run->active->starting_us != 0)
+        return run->active->starting_us;
+    tx = store_read_begin(run->engine->store);
+    if (store_instance_get_hot(tx, run->job->instance_id, &inst) == 0)
+        run->active->starting_us = MIN_OF(inst->state_since_us, run->now); /* the clock may have been set back since */
+    store_read_end(tx);
+    return run->active->starting_us != 0 ? run->active->starting_us : run->job->created_us;
+}
+
+/* A reboot's guest may take until its deadline to go down; booting has its own time after that. */
+static usec_t boot_deadline(struct run *run)
+{
+    usec_t patience = run->engine->options->start_timeout_s * USEC_PER_SEC;
+
+    if (run->job->kind == JOB_KIND_REDEPLOY)
+        return starting_since(run) + patience;
+    return run->job->deadline_us + (run->job->kind == JOB_KIND_REBOOT ? patience : 0);
 }
 
 /* It didn't come up in time: Stopped, once it is certain that it is off. */

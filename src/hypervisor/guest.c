@@ -108,6 +108,7 @@ static void guest_step(struct guest *guest, usec_t now_us)
 {
     if (guest->phase == GUEST_BOOTING) {
         guest_enter(guest, GUEST_RUNNING, now_us, USEC_NEVER);
+        guest->up = true;
         guest_write_disks(guest);
         return;
     }
@@ -243,6 +244,7 @@ static void apply_start(struct guest *guest, int64_t incarnation, usec_t now_us)
 {
     guest->incarnation = incarnation;
     guest->end = MACHINE_END_UNKNOWN;
+    guest->up = false;
     guest_enter(guest, GUEST_BOOTING, now_us, guest->boot_us);
 }
 
@@ -276,6 +278,7 @@ static void apply_reset(struct guest *guest, int64_t arg, usec_t now_us)
     guest_lose_cache(guest);
     guest->paused = false;
     guest->pressed = false;
+    guest->up = false;
     guest_enter(guest, GUEST_BOOTING, now_us, guest->boot_us);
 }
 
@@ -284,6 +287,7 @@ static void apply_reboot(struct guest *guest, int64_t arg, usec_t now_us)
 {
     (void)arg;
     guest_flush_disks(guest);
+    guest->up = false;
     guest_enter(guest, GUEST_BOOTING, now_us, guest->shutdown_us + guest->boot_us);
 }
 

@@ -76,6 +76,7 @@ struct guest {
     uint8_t phase; /* enum guest_phase */
     uint8_t end;   /* enum machine_end */
     bool paused;
+    bool up; /* this boot has come to RUNNING, also when that is over */
     bool pressed; /* while paused: the button's latch holds it until resume */
     bool deaf;
     bool hang;

@@ -82,6 +82,8 @@ static struct str take_str(struct reader *in, int64_t max_bytes)
 
 /* One number: files that older programs wrote have 0 or 1 there, for the first. */
 enum { FLAG_HANG = 1, FLAG_HOLD = 2 };
+/* Likewise. */
+enum { FLAG_PAUSED = 1, FLAG_UP = 2 };
 
 static void put_guest(struct buf *out, const struct guest *guest)
 {
@@ -93,7 +95,7 @@ static void put_guest(struct buf *out, const struct guest *guest)
     put_int(out, guest->shutdown_us);
     put_int(out, guest->phase);
     put_int(out, guest->end);
-    put_int(out, guest->paused);
+    put_int(out, (guest->paused ? FLAG_PAUSED : 0) | (guest->up ? FLAG_UP : 0));
     put_int(out, guest->pressed);
     put_int(out, guest->deaf);
     put_int(out, (guest->hang ? FLAG_HANG : 0) | (guest->hold ? FLAG_HOLD : 0));
@@ -102,6 +104,7 @@ static void put_guest(struct buf *out, const struct guest *guest)
 static void take_guest(struct reader *in, struct guest *guest)
 {
     int64_t flags;
+    int64_t shared;
 
     guest->incarnation = take_int(in);
     guest->since_us = take_int(in);
@@ -111,7 +114,9 @@ static void take_guest(struct reader *in, struct guest *guest)
     guest->shutdown_us = take_int(in);
     guest->phase = (uint8_t)take_bounded(in, GUEST_PHASE_COUNT - 1);
     guest->end = (uint8_t)take_bounded(in, MACHINE_END_HOST);
-    guest->paused = take_bounded(in, 1) != 0;
+    shared = take_bounded(in, FLAG_PAUSED | FLAG_UP);
+    guest->paused = (shared & FLAG_PAUSED) != 0;
+    guest->up = (shared & FLAG_UP) != 0 || guest->phase == GUEST_RUNNING;
     guest->pressed = take_bounded(in, 1) != 0;
     guest->deaf = take_bounded(in, 1) != 0;
     flags = take_bounded(in, FLAG_HANG | FLAG_HOLD);

@@ -6,12 +6,13 @@
  *   PENDING  → STOPPED    order to create           row, segment `kept`, event
  *   STARTING → RUNNING    engine, start job         row, job done, event
  *   STARTING → STOPPED    engine, boot failed       row, job failed, segment `kept`, event, system event
- *   RUNNING  → STOPPING   order to stop or delete   row, job, event
+ *   RUNNING  → STOPPING   order to stop, delete     row, job, event; to redeploy: next incarnation, too
  *   RUNNING  → STARTING   order to reboot           row, job, next incarnation, event
  *   RUNNING  → STOPPED    engine, found off         row, segment `kept`, event, system event unless the guest did it
  *   STOPPING → STOPPED    engine, proven dead       row, job done, segment `kept` or `free`, what was released, event
  *   STOPPING → RUNNING    engine, on_timeout=revert row, job failed, event
- *   STOPPED  → STARTING   order to start            row, job, next incarnation, capacity, address, segment `running`, event
+ *   STOPPING → STARTING   engine, redeploy: off     row, job, the host that it moves to, event
+ *   STOPPED  → STARTING   order to start, redeploy  row, job, next incarnation, capacity, address, segment `running`, event
  *
  * Billing (law 7): `kept` from creation while it doesn't run, `running` from the accepted start until it is Stopped,
  * `free` while Stopped in economical mode. One segment ends where the next begins.
@@ -32,7 +33,9 @@ static const struct sm_state instance_states[] = {
                                 MAY(INSTANCE_STATE_STOPPING) | MAY(INSTANCE_STATE_STARTING) |
                                     MAY(INSTANCE_STATE_STOPPED),
                                 SM_STABLE},
-    [INSTANCE_STATE_STOPPING] = {"Stopping", MAY(INSTANCE_STATE_STOPPED) | MAY(INSTANCE_STATE_RUNNING), 0},
+    [INSTANCE_STATE_STOPPING] = {"Stopping", MAY(INSTANCE_STATE_STOPPED) | MAY(INSTANCE_STATE_RUNNING) |
+                                     MAY(INSTANCE_STATE_STARTING),
+                                 0},
     [INSTANCE_STATE_STOPPED] = {"Stopped", MAY(INSTANCE_STATE_STARTING), SM_STABLE},
 };
 static_assert(countof(instance_states) == INSTANCE_STATE_COUNT, "every state has a row");
@@ -169,6 +172,19 @@ int instance_reboot_check(const struct instance *inst, bool disk_busy, struct fa
         return fail(fail, E_INSTANCE_ARREARS);
     if (inst->state != INSTANCE_STATE_RUNNING)
         return wrong_state(inst, STR("Running"), fail);
+    if (disk_busy)
+        return fail(fail, E_DISK_ERROR_START);
+    return 0;
+}
+
+int instance_redeploy_check(const struct instance *inst, bool disk_busy, struct fail *fail)
+{
+    if (is_locked(inst, LOCK_REASON_SECURITY))
+        return fail(fail, E_INSTANCE_LOCKED_SECURITY);
+    if (inst->locks & arrears_locks)
+        return fail(fail, E_INSTANCE_ARREARS);
+    if (inst->state != INSTANCE_STATE_RUNNING && inst->state != INSTANCE_STATE_STOPPED)
+        return wrong_state(inst, STR("Running,Stopped"), fail);
     if (disk_busy)
         return fail(fail, E_DISK_ERROR_START);
     return 0;

@@ -6,7 +6,7 @@
  *   STOPPED ───────▶ STARTING ───────────▶ RUNNING ───────────▶ STOPPING ───────────▶ STOPPED
  *      ▲                │  ▲                  │ │ └── reboot ──▶ STARTING                (PENDING → STOPPED or STARTING)
  *      │                │  └──────────────────┘ └──────── guest switched itself off ──▶ STOPPED
- *      └── boot failed ─┘
+ *      └── boot failed ─┘                        (a redeploy goes from STOPPING to STARTING, as soon as it is dead)
  *
  * Invariants: 1. state changes only through instance_move.  2. job_id is set exactly while state is PENDING, STARTING or
  * STOPPING.  3. incarnation grows at each start, by one, and never otherwise but past
@@ -117,6 +117,7 @@ int instance_stop_check(const struct instance *inst, const struct stop_order *or
                         bool disk_busy, struct fail *fail) must_check;
 int instance_start_check(const struct instance *inst, bool disk_busy, struct fail *fail) must_check;
 int instance_reboot_check(const struct instance *inst, bool disk_busy, struct fail *fail) must_check;
+int instance_redeploy_check(const struct instance *inst, bool disk_busy, struct fail *fail) must_check;
 /* `force`: Running is allowed. `now`: an expired subscription may go with `terminate_subscription`. */
 int instance_delete_check(const struct instance *inst, bool force, bool terminate_subscription, usec_t now,
                           struct fail *fail) must_check;

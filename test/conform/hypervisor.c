@@ -612,6 +612,76 @@ static void attached_disks_outlive_the_daemon(void **state)
     assert_true(written(c, EXTRA));
 }
 
+/* ── what can be seen from outside; what an implementation can't show at all it says so (law 8) ── */
+
+static void console_is_of_the_latest_boot(void **state)
+{
+    struct conform_hv *c = *state;
+    const struct hypervisor_ops *ops = c->hv->ops;
+    struct arena arena;
+    struct str text;
+    int r;
+
+    arena_init(&arena, 4u << 20);
+    r = ops->console(c->hv, HOST, VM, 65536, &arena, &text);
+    assert_true(r == -E_NOT_FOUND || r == -E_UNSUPPORTED_OPERATION);
+    run(c, 1);
+    r = ops->console(c->hv, HOST, VM, 65536, &arena, &text);
+    if (r != -E_UNSUPPORTED_OPERATION) {
+        assert_int_equal(r, 0);
+        assert_true(text.len > 16 && text.len <= 65536);
+        assert_int_equal(ops->console(c->hv, HOST, VM, 16, &arena, &text), 0);
+        assert_int_equal(text.len, 16);
+        shut_down(c, 1);
+        assert_int_equal(ops->console(c->hv, HOST, VM, 65536, &arena, &text), 0);
+        assert_true(text.len > 16); /* the last words of one that is off */
+    }
+    arena_done(&arena);
+}
+
+static void screenshot_is_a_png_of_the_living(void **state)
+{
+    static const char signature[] = "\x89PNG\r\n\x1a\n";
+    struct conform_hv *c = *state;
+    const struct hypervisor_ops *ops = c->hv->ops;
+    struct arena arena;
+    struct str png;
+    int r;
+
+    arena_init(&arena, 32u << 20);
+    run(c, 3);
+    r = ops->screenshot(c->hv, HOST, VM, 3, &arena, &png);
+    if (r != -E_UNSUPPORTED_OPERATION) {
+        assert_int_equal(r, 0);
+        assert_true(png.len > sizeof(signature) && memcmp(png.ptr, signature, sizeof(signature) - 1) == 0);
+        assert_int_equal(ops->screenshot(c->hv, HOST, VM, 2, &arena, &png), -E_GONE);
+        assert_int_equal(ops->screenshot(c->hv, HOST, VM, 4, &arena, &png), -E_GONE);
+        assert_int_equal(cut(c, 3, MACHINE_CUT_KILL), 0);
+        await(c, MACHINE_OFF);
+        assert_int_equal(ops->screenshot(c->hv, HOST, VM, 3, &arena, &png), -E_GONE);
+    }
+    arena_done(&arena);
+}
+
+static void vnc_is_at_an_address(void **state)
+{
+    struct conform_hv *c = *state;
+    const struct hypervisor_ops *ops = c->hv->ops;
+    struct arena arena;
+    struct str address;
+    int r;
+
+    arena_init(&arena, 1u << 20);
+    run(c, 3);
+    r = ops->vnc(c->hv, HOST, VM, 3, STR("aZ09aZ09"), INT64_C(4102444800) * USEC_PER_SEC, &arena, &address);
+    if (r != -E_UNSUPPORTED_OPERATION) {
+        assert_int_equal(r, 0);
+        assert_true(str_contains(address, STR(":")));
+        assert_int_equal(ops->vnc(c->hv, HOST, VM, 2, STR("aZ09aZ09"), 1, &arena, &address), -E_GONE);
+    }
+    arena_done(&arena);
+}
+
 #define LAW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 /* ── the guest's agent ── */
@@ -746,6 +816,9 @@ int conform_hypervisor(const struct conform_hv_kind *of)
         LAW(a_disk_stays_when_its_machine_goes),
         LAW(disks_come_to_the_living_only),
         LAW(a_disk_is_one_machines),
+        LAW(console_is_of_the_latest_boot),
+        LAW(screenshot_is_a_png_of_the_living),
+        LAW(vnc_is_at_an_address),
     };
     const struct CMUnitTest law_of_durable_ones[] = {
         LAW(machines_outlive_the_daemon),

@@ -125,6 +125,7 @@ static const struct story stories[] = {
     {"reboot", "ecs.g6.large", {0}, ORDER_REBOOT, NULL, SECONDS(300), INSTANCE_STATE_RUNNING, BILLING_MODE_RUNNING},
     {"forced reboot", "ecs.g6.large", {.force = true}, ORDER_REBOOT, NULL, SECONDS(300), INSTANCE_STATE_RUNNING,
      BILLING_MODE_RUNNING},
+    {"redeploy", "ecs.g6.large", {0}, ORDER_REDEPLOY, NULL, SECONDS(300), INSTANCE_STATE_RUNNING, BILLING_MODE_RUNNING},
     {"delete", "ecs.g6.large", {0}, ORDER_DELETE, NULL, SECONDS(300), -1, -1},
     {"forced delete", "ecs.g6.large", {.force = true}, ORDER_DELETE, NULL, SECONDS(10), -1, -1},
 };

@@ -120,6 +120,7 @@ static const struct story stories[] = {
      INSTANCE_STATE_STOPPED, BILLING_MODE_FREE},
     {"i1 stop", "ecs.i1.xlarge", {.confirm = true}, ORDER_STOP, INSTANCE_STATE_STOPPED, BILLING_MODE_KEPT},
     {"reboot", "ecs.g6.large", {0}, ORDER_REBOOT, INSTANCE_STATE_RUNNING, BILLING_MODE_RUNNING},
+    {"redeploy", "ecs.i1.xlarge", {0}, ORDER_REDEPLOY, INSTANCE_STATE_RUNNING, BILLING_MODE_RUNNING},
     {"delete", "ecs.g6.large", {0}, ORDER_DELETE, -1, -1},
 };
 

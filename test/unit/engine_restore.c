@@ -197,6 +197,7 @@ static void ordered_at_once(enum order_kind kind, struct stop_order how, bool ru
     switch (kind) {
     case ORDER_START:
     case ORDER_REBOOT:
+    case ORDER_REDEPLOY:
         check_life(world, id);
         break;
     case ORDER_STOP:
@@ -227,6 +228,9 @@ static void orders_before_the_comparison(void **arg)
         ordered_at_once(ORDER_STOP, forced, true, kill);
         ordered_at_once(ORDER_REBOOT, graceful, true, kill);
         ordered_at_once(ORDER_REBOOT, forced, true, kill);
+        ordered_at_once(ORDER_REDEPLOY, graceful, true, kill);
+        ordered_at_once(ORDER_REDEPLOY, forced, true, kill);
+        ordered_at_once(ORDER_REDEPLOY, graceful, false, kill);
         ordered_at_once(ORDER_DELETE, graceful, true, kill);
         ordered_at_once(ORDER_DELETE, forced, true, kill);
         ordered_at_once(ORDER_DELETE, graceful, false, kill);

@@ -231,7 +231,7 @@ HELPER void world_await(struct world *world, struct str id, int state, usec_t li
 
 /* ── orders ── */
 
-enum order_kind { ORDER_CREATE, ORDER_START, ORDER_STOP, ORDER_REBOOT, ORDER_DELETE, ORDER_RELEASE_AT };
+enum order_kind { ORDER_CREATE, ORDER_START, ORDER_STOP, ORDER_REBOOT, ORDER_DELETE, ORDER_RELEASE_AT, ORDER_REDEPLOY };
 
 struct ordered {
     struct world *world;
@@ -321,6 +321,9 @@ static int order_existing(struct tx *tx, struct ordered *ordered, const struct o
     case ORDER_DELETE:
         r = instance_delete_check(inst, true, false, tx_now(tx), &ordered->fail);
         return r < 0 ? r : engine_order_delete(engine, tx, inst, ordered->stop.force, order, &ordered->fail);
+    case ORDER_REDEPLOY:
+        r = instance_redeploy_check(inst, ordered->disk_busy, &ordered->fail);
+        return r < 0 ? r : engine_order_redeploy(engine, tx, inst, ordered->stop.force, order, &ordered->fail);
     case ORDER_RELEASE_AT:
         inst->release_us = ordered->at_us;
         engine_release_changed(engine, tx);

@@ -26,7 +26,8 @@ static void moves_follow_the_table(void **arg)
         [INSTANCE_STATE_STARTING] = {[INSTANCE_STATE_RUNNING] = 1, [INSTANCE_STATE_STOPPED] = 1},
         [INSTANCE_STATE_RUNNING] = {[INSTANCE_STATE_STARTING] = 1, [INSTANCE_STATE_STOPPING] = 1,
                                     [INSTANCE_STATE_STOPPED] = 1},
-        [INSTANCE_STATE_STOPPING] = {[INSTANCE_STATE_RUNNING] = 1, [INSTANCE_STATE_STOPPED] = 1},
+        [INSTANCE_STATE_STOPPING] = {[INSTANCE_STATE_RUNNING] = 1, [INSTANCE_STATE_STOPPED] = 1,
+                                      [INSTANCE_STATE_STARTING] = 1},
         [INSTANCE_STATE_STOPPED] = {[INSTANCE_STATE_STARTING] = 1},
     };
 
@@ -170,6 +171,26 @@ static void start_and_reboot_checks(void **arg)
     assert_int_equal(instance_reboot_check(&running, false, NULL), -E_INSTANCE_ARREARS);
 }
 
+static void redeploy_checks(void **arg)
+{
+    struct instance stopped = instance_in(INSTANCE_STATE_STOPPED, "ecs.g6.large");
+    struct instance running = instance_in(INSTANCE_STATE_RUNNING, "ecs.i1.xlarge");
+    struct instance starting = instance_in(INSTANCE_STATE_STARTING, "ecs.g6.large");
+    struct instance pending = instance_in(INSTANCE_STATE_PENDING, "ecs.g6.large");
+
+    (void)arg;
+    assert_int_equal(instance_redeploy_check(&stopped, false, NULL), 0);
+    assert_int_equal(instance_redeploy_check(&running, false, NULL), 0);
+    assert_int_equal(instance_redeploy_check(&starting, false, NULL), -E_INSTANCE_STATUS);
+    assert_int_equal(instance_redeploy_check(&pending, false, NULL), -E_INSTANCE_STATUS);
+    assert_int_equal(instance_redeploy_check(&running, true, NULL), -E_DISK_ERROR_START);
+    assert_int_equal(instance_redeploy_check(&starting, true, NULL), -E_INSTANCE_STATUS);
+    stopped.locks = 1 << LOCK_REASON_FINANCIAL;
+    assert_int_equal(instance_redeploy_check(&stopped, true, NULL), -E_INSTANCE_ARREARS);
+    starting.locks = 1 << LOCK_REASON_SECURITY | 1 << LOCK_REASON_FINANCIAL;
+    assert_int_equal(instance_redeploy_check(&starting, true, NULL), -E_INSTANCE_LOCKED_SECURITY);
+}
+
 static void delete_checks(void **arg)
 {
     struct instance inst = instance_in(INSTANCE_STATE_PENDING, "ecs.g6.large");
@@ -204,6 +225,7 @@ int main(void)
         cmocka_unit_test(local_disks_are_cleared_by_family),
         cmocka_unit_test(stopped_mode_of_those_that_qualify),
         cmocka_unit_test(start_and_reboot_checks),
+        cmocka_unit_test(redeploy_checks),
         cmocka_unit_test(delete_checks),
     };
 

@@ -227,6 +227,12 @@ int tenant_bootstrap(struct tx *tx, const struct options *options, struct str hy
         r = tenant_create(tx, order, &account, ret_key, fail);
     if (r < 0)
         return r;
+    /* Hosts of the other kind would be refused one by one, and their instances would wait for ever. */
+    if (host_count > 0 && str_starts(hosts[0].url, STR("sim")) != str_starts(hypervisor_url, STR("sim")))
+        return fail_text(fail, E_INVALID,
+                         "the data folder's hosts are %s; start with --hypervisor %s, or with another folder",
+                         str_starts(hosts[0].url, STR("sim")) ? "simulated" : "real",
+                         str_starts(hosts[0].url, STR("sim")) ? "sim" : "libvirt");
     if (host_count == 0 && str_eq(hypervisor_url, STR("sim")))
         r = make_simulated_hosts(tx, options, STR("sim:"));
     else if (host_count == 0 && str_starts(hypervisor_url, STR("sim:")))

@@ -52,22 +52,22 @@ static void make_image(const struct opened *o)
     run_shell(script);
 }
 
-static void open_libvirt(struct conform_hv *c)
-{
-    struct opened *o = c->impl;
-    struct libvirt_settings settings = {
-        .env = o->env, .dir = o->dir, .local_scale = 0.01, .memory_scale = 1, .accelerator = LIBVIRT_AUTO, .boot_grace_us = BOOT_GRACE_US};
-
-    assert_int_equal(libvirt_open(&settings, NULL, &c->hv), 0);
-    assert_int_equal(c->hv->ops->host_add(c->hv, STR("h-1"), STR("qemu:///embed"), NULL), 0);
-}
-
 /*
  * The embedded libvirt has one root folder for the life of a process, and can be opened some ten times in it: all laws share
  * the one that the first has opened.
  */
 static char shared_dir[48];
 static struct hypervisor *shared;
+
+static void open_libvirt(struct conform_hv *c)
+{
+    struct opened *o = c->impl;
+    struct libvirt_settings settings = {
+        .env = o->env, .dir = shared_dir, .local_scale = 0.01, .memory_scale = 1, .accelerator = LIBVIRT_AUTO, .boot_grace_us = BOOT_GRACE_US};
+
+    assert_int_equal(libvirt_open(&settings, NULL, &c->hv), 0);
+    assert_int_equal(c->hv->ops->host_add(c->hv, STR("h-1"), STR("qemu:///embed"), NULL), 0);
+}
 
 static void open_shared(struct conform_hv *c)
 {

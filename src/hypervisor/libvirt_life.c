@@ -357,10 +357,10 @@ int libvirt_cut(struct hypervisor *hv, struct str host_id, struct str id, int64_
 /* ── looking ── */
 
 /*
- * Its process has ended and why is known: the proof is there. libvirt would say so some 200 ms later, when it has cleaned up, and
- * makes everybody wait who asks before.
+ * A machine whose end has begun, and whose process we hold: its handle says whether it is over, and that is the proof. libvirt
+ * would say so some 200 ms later, when it has cleaned up, and makes everybody wait who asks before.
  */
-static bool is_seen_dead(struct libvirt *libvirt, struct str host_id, struct str id, struct machine_status *ret)
+static bool is_seen_ending(struct libvirt *libvirt, struct str host_id, struct str id, struct machine_status *ret)
 {
     struct lv_machine *machine = NULL;
     struct lv_host *host;
@@ -370,9 +370,9 @@ static bool is_seen_dead(struct libvirt *libvirt, struct str host_id, struct str
     host = map_get(&libvirt->hosts, host_id);
     if (host && host->attached)
         machine = lv_machine_find(host, id);
-    is = machine && machine->dead && machine->heard != 0;
+    is = machine && machine->heard != 0 && (machine->dead || machine->pidfd >= 0);
     if (is)
-        *ret = lv_machine_status(machine, VIR_DOMAIN_NOSTATE, 0);
+        *ret = lv_machine_status(machine, machine->dead ? VIR_DOMAIN_NOSTATE : VIR_DOMAIN_SHUTDOWN, 0);
     libvirt_unlock(libvirt);
     return is;
 }
@@ -384,7 +384,7 @@ int libvirt_probe(struct hypervisor *hv, struct str host_id, struct str id, stru
 
     if (id.len > LIBVIRT_ID_MAX)
         return -E_INVALID;
-    if (is_seen_dead(libvirt_of(hv), host_id, id, ret))
+    if (is_seen_ending(libvirt_of(hv), host_id, id, ret))
         return 0;
     r = lv_enter(&call, hv, host_id, id, NULL);
     if (r < 0)

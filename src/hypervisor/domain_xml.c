@@ -141,7 +141,7 @@ static void add_devices(struct buf *out, const struct domain_spec *spec)
     add_console(out, spec);
     domain_vnc_xml(out, STR_NONE, 0);
     buf_add_cstr(out, "<video><model type=\"vga\" vram=\"16384\"/></video>\n"
-                      "<rng model=\"virtio\"><backend model=\"random\">/dev/urandom</backend></rng>\n"
+                      "<rng model=\"virtio\"><backend model=\"builtin\"/></rng>\n"
                       "<memballoon model=\"none\"/>\n<panic model=\"isa\"/>\n</devices>\n");
 }
 

@@ -285,11 +285,21 @@ static int make_folders(const char *dir, struct fail *fail)
     return 0;
 }
 
+/* In a chroot the private /dev that libvirt gives each QEMU comes out without the devices that it needs. */
+static bool is_chroot(void)
+{
+    struct stat root;
+    struct stat first;
+
+    return stat("/", &root) == 0 && stat("/proc/1/root/.", &first) == 0 && (root.st_ino != first.st_ino || root.st_dev != first.st_dev);
+}
+
 /* What the embedded libvirt needs: QEMU's output to files without another daemon, its processes as ours. */
 static int prepare(struct libvirt *libvirt, struct fail *fail)
 {
     const char *dir = libvirt->settings.dir;
     char path[LIBVIRT_URI_MAX];
+    char text[256];
     int r = make_folders(dir, fail);
 
     if (r < 0)
@@ -304,8 +314,9 @@ static int prepare(struct libvirt *libvirt, struct fail *fail)
                          "libvirt wants the user libvirt-qemu when it runs as root; make it: groupadd --system libvirt-qemu && "
                          "useradd --system -g libvirt-qemu -s /usr/sbin/nologin libvirt-qemu");
     (void)snprintf(path, sizeof(path), "%s/libvirt/etc/qemu.conf", dir);
-    write_text(path, geteuid() == 0
-                         ? QEMU_CONF "user = \"root\"\ngroup = \"root\"\n" : QEMU_CONF);
+    (void)snprintf(text, sizeof(text), QEMU_CONF "%s%s", geteuid() == 0 ? "user = \"root\"\ngroup = \"root\"\n" : "",
+                   is_chroot() ? "namespaces = []\n" : "");
+    write_text(path, text);
     (void)snprintf(path, sizeof(path), "3:file:%s/libvirt/libvirt.log", dir);
     (void)setenv("LIBVIRT_LOG_OUTPUTS", path, 0); /* else libvirt writes to our stderr, in another form */
     notice_reboot(libvirt);

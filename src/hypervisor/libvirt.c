@@ -186,7 +186,7 @@ static void libvirt_close(struct hypervisor *hv)
 
     libvirt_watch(hv, NULL, NULL);
     ended = threads_ended(libvirt);
-    libvirt_hosts_close(libvirt);
+    ended = libvirt_hosts_close(libvirt) && ended;
     libvirt_lock(libvirt);
     libvirt->stopping = true;
     libvirt_unlock(libvirt);

@@ -11,7 +11,8 @@
 
 #define RETRY_MIN_US (200 * USEC_PER_MSEC)
 #define RETRY_MAX_US (10 * USEC_PER_SEC)
-#define FIRST_TRY_US (60 * USEC_PER_SEC) /* the embedded libvirt asks QEMU what it can do when it first sees it */
+#define FIRST_EMBEDDED_US (60 * USEC_PER_SEC) /* it asks QEMU what it can do when it first sees it */
+#define FIRST_LOCAL_US (2 * USEC_PER_SEC)     /* a libvirtd answers at once, or it hangs */
 #define KEEPALIVE_S 5
 #define KEEPALIVE_MISSES 3
 
@@ -183,18 +184,17 @@ static bool kvm_at(struct lv_host *host, virConnectPtr conn)
     return kvm;
 }
 
+/* A libvirt that hangs is noticed from the first call on. */
 static int register_callbacks(struct lv_host *host, virConnectPtr conn)
 {
+    /* Neither is there for the embedded libvirt, which can't be lost. */
+    (void)lv.virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_MISSES);
+    (void)lv.virConnectRegisterCloseCallback(conn, on_close, host, NULL);
     host->callbacks[0] = lv.virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                                                              VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), host, NULL);
     host->callbacks[1] = lv.virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
                                                              VIR_DOMAIN_EVENT_CALLBACK(on_agent), host, NULL);
-    if (host->callbacks[0] < 0 || host->callbacks[1] < 0)
-        return -E_UNREACHABLE;
-    /* Neither is there for the embedded libvirt, which can't be lost. */
-    (void)lv.virConnectRegisterCloseCallback(conn, on_close, host, NULL);
-    (void)lv.virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_MISSES);
-    return 0;
+    return host->callbacks[0] < 0 || host->callbacks[1] < 0 ? -E_UNREACHABLE : 0;
 }
 
 static void close_connection(struct lv_host *host, virConnectPtr conn)
@@ -237,6 +237,9 @@ static bool connect_host(struct lv_host *host)
     host->lost = false;
     host->error[0] = '\0';
     libvirt_unlock(host->libvirt);
+    log_notice("connected to a host", LOG_STR("host", lv_host_id(host)), LOG_TEXT("uri", host->uri));
+    if (lv.virConnectIsAlive(conn) != 1)
+        on_close(conn, VIR_CONNECT_CLOSE_REASON_ERROR, host); /* it broke before it was the host's: nobody has noted that */
     tell_all(host);
     return true;
 }
@@ -280,6 +283,8 @@ static void *run_connector(void *arg)
              !connected && !libvirt->closing && env_now(libvirt->settings.env) < until_us;)
             libvirt_wait(libvirt, until_us);
     }
+    host->ended = true;
+    (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
     libvirt_unlock(libvirt);
     return NULL;
 }
@@ -355,7 +360,7 @@ static void free_host(struct lv_host *host)
 static int start_connector(struct lv_host *host, struct fail *fail)
 {
     struct libvirt *libvirt = host->libvirt;
-    usec_t until_us = env_now(libvirt->settings.env) + FIRST_TRY_US;
+    usec_t until_us = env_now(libvirt->settings.env) + (host->embedded ? FIRST_EMBEDDED_US : FIRST_LOCAL_US);
 
     if (pthread_create(&host->connector, NULL, run_connector, host) != 0)
         return fail_text(fail, E_LIMIT, "no thread can be made for host %.*s", STR_ARG(lv_host_id(host)));
@@ -417,8 +422,26 @@ static void untrack_all(struct lv_host *host)
         lv_machine_untrack(host, id);
 }
 
-void libvirt_hosts_close(struct libvirt *libvirt)
+/* Opening a connection to a libvirt that hangs has no end, and can't be broken off: then the thread is left to itself. */
+static bool connector_ended(struct lv_host *host)
 {
+    struct libvirt *libvirt = host->libvirt;
+    usec_t until_us = env_now(libvirt->settings.env) + LIBVIRT_REPLY_US;
+    bool ended;
+
+    libvirt_lock(libvirt);
+    while (!host->ended && env_now(libvirt->settings.env) < until_us)
+        libvirt_wait(libvirt, until_us);
+    ended = host->ended;
+    libvirt_unlock(libvirt);
+    /* It is ours and was not joined. */
+    (void)(ended ? pthread_join(host->connector, NULL) : pthread_detach(host->connector));
+    return ended;
+}
+
+bool libvirt_hosts_close(struct libvirt *libvirt)
+{
+    bool ended = true;
     struct str key;
     void *value;
 
@@ -429,11 +452,15 @@ void libvirt_hosts_close(struct libvirt *libvirt)
     for (size_t cursor = 0; map_next(&libvirt->hosts, &cursor, &key, &value);) {
         struct lv_host *host = value;
 
-        (void)pthread_join(host->connector, NULL); /* it is ours and was not joined */
+        if (!connector_ended(host)) {
+            ended = false;
+            continue;
+        }
         untrack_all(host);
         if (host->conn)
             close_connection(host, steal(&host->conn));
     }
+    return ended;
 }
 
 void libvirt_hosts_free(struct libvirt *libvirt)

@@ -72,6 +72,7 @@ struct lv_host {
     bool attached;           /* host_add was called and host_remove was not */
     bool lost;               /* the connection broke: the connector opens another */
     bool tried;              /* the connector has tried once */
+    bool ended;              /* the connector has ended */
     bool local;              /* its processes are on this computer */
     bool embedded;
     bool kvm;
@@ -130,8 +131,11 @@ int libvirt_failed(virConnectPtr conn, struct fail *fail);
 /* ── libvirt_host.c ── */
 int libvirt_host_add(struct hypervisor *hv, struct str host_id, struct str url, struct fail *fail);
 int libvirt_host_remove(struct hypervisor *hv, struct str host_id);
-/* Ends the connections, at the end; libvirt_hosts_free follows when no event comes any more. */
-void libvirt_hosts_close(struct libvirt *libvirt);
+/*
+ * Ends the connections, at the end; libvirt_hosts_free follows when no event comes any more. False: a thread is still waiting
+ * for a libvirt that hangs; then what it uses has to stay.
+ */
+bool libvirt_hosts_close(struct libvirt *libvirt);
 void libvirt_hosts_free(struct libvirt *libvirt);
 
 /* ── libvirt_call.c: one call's host, connection, domain, memory; for libvirt_{life,disk,view,agent}.c ── */

@@ -25,7 +25,7 @@ static int load(const char *library, const struct symbol *table, size_t count, s
     if (!handle)
         return fail_text(fail, E_NOT_FOUND,
                          "real machines need libvirt and QEMU (%s); install them: apt-get install libvirt0 "
-                         "libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils genisoimage; or use --hypervisor sim",
+                         "libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils genisoimage; or take simulated ones: --hypervisor sim, with another data folder",
                          dlerror());
     for (size_t i = 0; i < count; i++) {
         *table[i].place = dlsym(handle, table[i].name);

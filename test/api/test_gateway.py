@@ -309,7 +309,7 @@ class Errors(GatewayTest):
         expect(400, "MissingAction", "Action is mandatory for this action.")
         params["Action"] = "StopTheWorld"
         expect(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
-        params["Action"] = "AttachKeyPair"
+        params["Action"] = "DescribeSnapshots"
         expect(400, "MissingAccessKeyId", "AccessKeyId is mandatory for this action.")
         params["AccessKeyId"] = "LTAInobody"
         expect(400, "MissingSignature", "Signature is mandatory for this action.")
@@ -336,7 +336,7 @@ class Errors(GatewayTest):
         canonical = "&".join(f"{quote(k)}={quote(v)}" for k, v in sorted(unsigned.items()))
         expect(400, "SignatureDoesNotMatch", V1_MISMATCH + "GET&%2F&" + quote(canonical))
         params = self.signed(unsigned)
-        expect(403, "UnsupportedOperation", "The specified action AttachKeyPair is not supported.")
+        expect(403, "UnsupportedOperation", "The specified action DescribeSnapshots is not supported.")
         params = self.signed({**unsigned, "Action": "DescribeInstances", "SignatureNonce": uuid.uuid4().hex, "PageSize": "x"})
         expect(400, "MissingParameter", 'The input parameter "RegionId" that is mandatory for processing this request is not supplied.')
         params = self.signed({**unsigned, "Action": "DescribeInstances", "SignatureNonce": uuid.uuid4().hex, "PageSize": "x",
@@ -403,7 +403,7 @@ class Errors(GatewayTest):
         self.assert_error(reply, 400, "MissingAccessKeyId")
 
     def test_actions_that_are_not_here(self):
-        for action in ("AttachKeyPair", "DescribeSnapshots", "DescribeVSwitches"):
+        for action in ("DescribeSnapshots", "DescribeVSwitches"):
             self.assert_error(self.ecs.v3(action), 403, "UnsupportedOperation", f"The specified action {action} is not supported.")
         self.assert_error(self.ecs.v3("DescribeVpcs", version="2016-04-28"), 403, "UnsupportedOperation")
         for action in ("StopTheWorld", "stopinstance", "Stop<Instance>", "ListHosts", ""):

@@ -116,7 +116,7 @@ int libvirt_disk_written(struct hypervisor *hv, struct str host_id, struct str i
     if (r == 0 && !has_file(&call, path))
         r = -E_NOT_FOUND;
     if (r == 0)
-        r = pool_disk_written(path, &call.arena, ret);
+        r = pool_disk_written(path, ret);
     return lv_leave(&call, r);
 }
 

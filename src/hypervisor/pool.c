@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hypervisor/pool.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 #define TOOL_TIMEOUT_US (60 * USEC_PER_SEC) /* qemu-img: it makes and looks at empty files */
 #define GIB ((int64_t)1 << 30)
 #define SECTOR 512
+#define L1_BYTES_MAX ((uint64_t)32 << 20) /* QEMU opens no larger one */
 
 static const char *const folders[] = {"images", "disks", "machines"};
 
@@ -55,6 +55,14 @@ int pool_make(const struct pool *pool, struct fail *fail)
 
 /* ── tools ── */
 
+/* Tools have exit code 1 for everything: what passes, and what somebody can do something about, is in their words. */
+static enum error_code code_of(struct str output)
+{
+    if (str_contains(output, STR("No space left on device")))
+        return E_NO_SPACE;
+    return str_contains(output, STR("Failed to get \"write\" lock")) ? E_BUSY : E_IO;
+}
+
 int pool_tool(const char *const *argv, struct arena *arena, struct spawn_result *result, struct fail *fail)
 {
     int r = spawn_wait(argv, TOOL_TIMEOUT_US, arena, result);
@@ -64,7 +72,7 @@ int pool_tool(const char *const *argv, struct arena *arena, struct spawn_result 
     if (r < 0)
         return fail_text(fail, E_IO, "%s can't be run", argv[0]);
     if (result->timed_out || result->exit_code != 0)
-        return fail_text(fail, E_IO, "%s: %.*s", argv[0], (int)MIN_OF(result->output.len, (size_t)200), result->output.ptr);
+        return fail_text(fail, code_of(result->output), "%s: %.*s", argv[0], (int)MIN_OF(result->output.len, (size_t)200), result->output.ptr);
     return 0;
 }
 
@@ -134,11 +142,25 @@ int pool_boot(const struct pool *pool, struct str image_id, struct arena *arena,
     return 0;
 }
 
-/* What a qcow2 file says of itself: magic at 0, size at 24, both big-endian. False: it is none. */
-static bool qcow2_size(struct str path, int64_t *ret)
+struct qcow2 {
+    int64_t size_bytes;     /* of the disk that it is */
+    uint64_t l1_bytes;      /* of the table of tables of what was written */
+    uint64_t l1_at;
+};
+
+static uint64_t big_endian(const uint8_t *bytes, size_t count)
 {
-    uint8_t head[32];
-    uint64_t size = 0;
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < count; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+/* What a qcow2 file says of itself (QEMU's docs/interop/qcow2.txt). False: it is none. */
+static bool qcow2_read(struct str path, struct qcow2 *ret)
+{
+    uint8_t head[48];
     int fd = open(path.ptr, O_RDONLY | O_CLOEXEC);
     ssize_t n;
 
@@ -148,9 +170,11 @@ static bool qcow2_size(struct str path, int64_t *ret)
     (void)close(fd); /* read only */
     if (n != (ssize_t)sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0)
         return false;
-    for (int i = 24; i < 32; i++)
-        size = size << 8 | head[i];
-    *ret = (int64_t)MIN_OF(size, (uint64_t)INT64_MAX);
+    *ret = (struct qcow2){
+        .size_bytes = (int64_t)MIN_OF(big_endian(head + 24, 8), (uint64_t)INT64_MAX),
+        .l1_bytes = MIN_OF(8 * big_endian(head + 36, 4), L1_BYTES_MAX),
+        .l1_at = big_endian(head + 40, 8),
+    };
     return true;
 }
 
@@ -197,8 +221,8 @@ static int make_overlay(const struct pool *pool, const struct machine_disk *disk
     struct str relative = arena_printf(arena, "../images/%.*s/disk", STR_ARG(disk->image_id));
     struct str partial = partial_of(path, arena);
     struct spawn_result result;
-    int64_t ignored;
-    const char *format = qcow2_size(base, &ignored) ? "qcow2" : "raw";
+    struct qcow2 ignored;
+    const char *format = qcow2_read(base, &ignored) ? "qcow2" : "raw";
     const char *argv[] = {"qemu-img", "create",     "-q", "-f",   "qcow2",     "-F",
                           format,     "-b", relative.ptr, partial.ptr, size, NULL};
     int r;
@@ -224,11 +248,11 @@ static int grow(struct str path, int64_t bytes, const char *size, struct arena *
 {
     const char *argv[] = {"qemu-img", "resize", "-q", "-f", "qcow2", path.ptr, size, NULL};
     struct spawn_result result;
-    int64_t now_bytes;
+    struct qcow2 now;
 
-    if (!qcow2_size(path, &now_bytes))
+    if (!qcow2_read(path, &now))
         return fail_text(fail, E_IO, "%s is no qcow2 file", path.ptr);
-    return now_bytes >= bytes ? 0 : pool_tool(argv, arena, &result, fail);
+    return now.size_bytes >= bytes ? 0 : pool_tool(argv, arena, &result, fail);
 }
 
 int pool_disk_make(const struct pool *pool, struct str machine_id, const struct machine_disk *disk, struct arena *arena,
@@ -238,7 +262,8 @@ int pool_disk_make(const struct pool *pool, struct str machine_id, const struct 
     int64_t bytes = disk->size_gib * GIB;
     char size[32];
 
-    if (!pool_name_is_safe(disk->id) || (!disk->local && disk->image_id.len > 0 && !pool_name_is_safe(disk->image_id)))
+    if (!pool_name_is_safe(disk->id) || (disk->local && !pool_name_is_safe(machine_id)) ||
+        (!disk->local && disk->image_id.len > 0 && !pool_name_is_safe(disk->image_id)))
         return fail_text(fail, E_INVALID, "%.*s is no name of a disk", STR_ARG(disk->id));
     (void)snprintf(size, sizeof(size), "%lld", (long long)bytes);
     if (disk->local) {
@@ -256,7 +281,7 @@ int pool_disk_find(const struct pool *pool, struct str machine_id, struct str di
 {
     struct str path;
 
-    if (!pool_name_is_safe(disk_id))
+    if (!pool_name_is_safe(disk_id) || !pool_name_is_safe(machine_id))
         return -E_NOT_FOUND;
     path = local_path(pool, machine_id, disk_id, arena);
     if (!is_file(path))
@@ -273,7 +298,7 @@ int pool_disk_clear(const struct pool *pool, struct str machine_id, struct str d
     struct str path = local_path(pool, machine_id, disk_id, arena);
     struct stat now;
 
-    if (!pool_name_is_safe(disk_id) || stat(path.ptr, &now) < 0)
+    if (!pool_name_is_safe(disk_id) || !pool_name_is_safe(machine_id) || stat(path.ptr, &now) < 0)
         return -E_NOT_FOUND;
     return make_raw(path, now.st_size, arena, NULL);
 }
@@ -300,27 +325,37 @@ static int raw_written(struct str path, bool *ret)
     return 0;
 }
 
-int pool_disk_written(struct str path, struct arena *arena, bool *ret)
+/*
+ * A qcow2 file that was never written has an empty table; whatever is written first, zeros too, puts an entry there, and QEMU
+ * puts it on the disk before what it leads to. So it can be read while a machine has the file open.
+ */
+static int qcow2_written(struct str path, const struct qcow2 *disk, bool *ret)
 {
-    /* -U: also while a machine has it open. */
-    const char *argv[] = {"qemu-img", "map", "-U", "--output=json", path.ptr, NULL};
-    struct spawn_result result;
-    int64_t ignored;
-    int r;
+    int fd = open(path.ptr, O_RDONLY | O_CLOEXEC);
+    bool written = false;
+    ssize_t n = 0;
 
-    if (!qcow2_size(path, &ignored))
-        return raw_written(path, ret);
-    r = pool_tool(argv, arena, &result, NULL);
-    if (r < 0)
-        return r;
-    for (struct str rest = result.output, line; rest.len > 0;) {
-        (void)str_split(rest, '\n', &line, &rest);
-        /* Depth 0 is the disk's own file, more is the image's. */
-        if (str_contains(line, STR("\"depth\": 0")) && str_contains(line, STR("\"data\": true"))) {
-            *ret = true;
-            return 0;
-        }
+    if (fd < 0)
+        return pool_errno(errno);
+    for (uint64_t at = 0; at < disk->l1_bytes && !written && n >= 0; at += (uint64_t)n) {
+        uint8_t part[4096];
+
+        n = pread(fd, part, MIN_OF(sizeof(part), (size_t)(disk->l1_bytes - at)), (off_t)(disk->l1_at + at));
+        if (n == 0)
+            break; /* what is not there yet reads zeros */
+        for (ssize_t i = 0; i < n; i++)
+            written = written || part[i] != 0;
     }
-    *ret = false;
+    (void)close(fd); /* read only */
+    if (n < 0)
+        return -E_IO;
+    *ret = written;
     return 0;
+}
+
+int pool_disk_written(struct str path, bool *ret)
+{
+    struct qcow2 disk;
+
+    return qcow2_read(path, &disk) ? qcow2_written(path, &disk, ret) : raw_written(path, ret);
 }

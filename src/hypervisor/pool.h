@@ -42,7 +42,7 @@ int pool_disk_clear(const struct pool *pool, struct str machine_id, struct str d
 /* A cloud disk is gone; one that isn't there: 0. */
 int pool_disk_delete(const struct pool *pool, struct str disk_id, struct arena *arena) must_check;
 /* Has anything been written to it since it was made? */
-int pool_disk_written(struct str path, struct arena *arena, bool *ret) must_check;
+int pool_disk_written(struct str path, bool *ret) must_check;
 
 /* The folder of a machine, with its NoCloud seed disk: host name, keys, user data. */
 int pool_machine_make(const struct pool *pool, const struct machine_spec *spec, struct arena *arena, struct fail *fail) must_check;

@@ -2,8 +2,10 @@
 #include "main/reaper.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,8 +18,13 @@ int reaper_is_needed(void)
 static void end_as(int status)
 {
     if (WIFSIGNALED(status)) {
-        (void)signal(WTERMSIG(status), SIG_DFL); /* KILL needs none */
+        sigset_t all;
+
+        (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* of the daemon there is one, if any */
+        (void)signal(WTERMSIG(status), SIG_DFL);              /* KILL needs none */
+        (void)sigfillset(&all);
         (void)raise(WTERMSIG(status));
+        (void)sigprocmask(SIG_UNBLOCK, &all, NULL); /* it may be one that we wait for */
     }
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
@@ -43,9 +50,12 @@ static void run_parent(pid_t daemon)
     (void)sigaddset(&wanted, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &wanted, NULL);
     for (;;) {
-        int number = sigwaitinfo(&wanted, NULL);
+        siginfo_t info = {0};
+        int number = sigwaitinfo(&wanted, &info);
+        /* A terminal interrupts the daemon too, to which a second one would mean: at once. */
+        bool has_it = number == SIGINT && info.si_code == SI_KERNEL;
 
-        if (number == SIGTERM || number == SIGINT || number == SIGHUP)
+        if (!has_it && (number == SIGTERM || number == SIGINT || number == SIGHUP))
             (void)kill(daemon, number); /* it is ours and not collected: the number is its own */
         collect(daemon);
     }
@@ -59,6 +69,8 @@ int reaper_start(void)
 
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return -1;
+    /* Whoever started us may ignore it, and that is inherited: then nobody is told of an end, and libvirt not of its helpers'. */
+    (void)signal(SIGCHLD, SIG_DFL);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &child, NULL); /* none may be missed before the parent waits for them */

@@ -10,8 +10,8 @@
 /* Is an init system there that collects orphans? */
 int reaper_is_needed(void);
 /*
- * Returns in the child, which is the daemon from now on. The parent passes TERM, INT and HUP on, collects orphans, and ends as
- * the daemon ends; if it is killed, so is the daemon. Before there are threads, with the signals blocked. -1: it can't be done,
- * and everything is as before.
+ * Returns in the child, which is the daemon from now on. The parent passes TERM, INT and HUP on (a terminal's INT the daemon has
+ * itself), collects orphans, and ends as the daemon ends; if it is killed, so is the daemon. Before there are threads, with the
+ * signals blocked. -1: it can't be done, and everything is as before.
  */
 int reaper_start(void);

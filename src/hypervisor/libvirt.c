@@ -258,18 +258,39 @@ static void read_text(const char *path, char *text, size_t room)
         (void)close(fd); /* read only */
 }
 
+/*
+ * Which life of this computer it is, or of this container: processes end with the first one of theirs. Its start, in ticks since
+ * the computer's, is the 22nd field of its stat, the 20th behind its name.
+ */
+static void read_boot_id(char *text, size_t room)
+{
+    char stat[1024];
+    const char *at;
+
+    read_text("/proc/sys/kernel/random/boot_id", text, room);
+    read_text("/proc/1/stat", stat, sizeof(stat));
+    at = strrchr(stat, ')');
+    for (int field = 0; at && field < 20; field++)
+        at = strchr(at + 1, ' ');
+    if (at)
+        (void)snprintf(text + strlen(text), room - strlen(text), "%.*s\n", (int)strcspn(at + 1, " "), at + 1);
+}
+
 /* After a reboot of this computer no machine of ours lives: libvirt's notes of processes are of another time. */
 static void notice_reboot(struct libvirt *libvirt)
 {
     char path[LIBVIRT_URI_MAX];
-    char now[64];
-    char then[64];
+    char now[128];
+    char then[128];
 
     (void)snprintf(path, sizeof(path), "%s/libvirt/boot-id", libvirt->settings.dir);
-    read_text("/proc/sys/kernel/random/boot_id", now, sizeof(now));
+    read_boot_id(now, sizeof(now));
     read_text(path, then, sizeof(then));
-    libvirt->rebooted = then[0] != '\0' && strcmp(now, then) != 0;
+    /* Older releases wrote the first line alone. */
+    libvirt->rebooted = then[0] != '\0' && strncmp(now, then, strlen(then)) != 0;
     write_text(path, now);
+    (void)snprintf(path, sizeof(path), "%s/libvirt/run/qemu", libvirt->settings.dir);
+    lv_notes_clean(path, libvirt->rebooted);
 }
 
 static int make_folders(const char *dir, struct fail *fail)
@@ -285,25 +306,13 @@ static int make_folders(const char *dir, struct fail *fail)
     return 0;
 }
 
-/* In a chroot the private /dev that libvirt gives each QEMU comes out without the devices that it needs. */
-static bool is_chroot(void)
-{
-    struct stat root;
-    struct stat first;
-
-    return stat("/", &root) == 0 && stat("/proc/1/root/.", &first) == 0 && (root.st_ino != first.st_ino || root.st_dev != first.st_dev);
-}
-
 /* What the embedded libvirt needs: QEMU's output to files without another daemon, its processes as ours. */
 static int prepare(struct libvirt *libvirt, struct fail *fail)
 {
     const char *dir = libvirt->settings.dir;
     char path[LIBVIRT_URI_MAX];
-    char text[256];
-    int r = make_folders(dir, fail);
+    int r;
 
-    if (r < 0)
-        return r;
     if (strlen(dir) > ROOT_PATH_MAX)
         return fail_text(fail, E_INVALID,
                          "the data folder's path is too long for real machines: %s has %zu bytes, at most %d fit (sockets are "
@@ -313,10 +322,11 @@ static int prepare(struct libvirt *libvirt, struct fail *fail)
         return fail_text(fail, E_NOT_FOUND,
                          "libvirt wants the user libvirt-qemu when it runs as root; make it: groupadd --system libvirt-qemu && "
                          "useradd --system -g libvirt-qemu -s /usr/sbin/nologin libvirt-qemu");
+    r = make_folders(dir, fail);
+    if (r < 0)
+        return r;
     (void)snprintf(path, sizeof(path), "%s/libvirt/etc/qemu.conf", dir);
-    (void)snprintf(text, sizeof(text), QEMU_CONF "%s%s", geteuid() == 0 ? "user = \"root\"\ngroup = \"root\"\n" : "",
-                   is_chroot() ? "namespaces = []\n" : "");
-    write_text(path, text);
+    write_text(path, geteuid() == 0 ? QEMU_CONF "user = \"root\"\ngroup = \"root\"\n" : QEMU_CONF);
     (void)snprintf(path, sizeof(path), "3:file:%s/libvirt/libvirt.log", dir);
     (void)setenv("LIBVIRT_LOG_OUTPUTS", path, 0); /* else libvirt writes to our stderr, in another form */
     notice_reboot(libvirt);
@@ -332,9 +342,9 @@ int libvirt_open(const struct libvirt_settings *settings, struct fail *fail, str
     libvirt->base.ops = &libvirt_ops;
     libvirt->settings = *settings;
     libvirt->pool = (struct pool){.dir = settings->dir, .local_scale = settings->local_scale};
-    r = pool_make(&libvirt->pool, fail);
+    r = prepare(libvirt, fail);
     if (r == 0)
-        r = prepare(libvirt, fail);
+        r = pool_make(&libvirt->pool, fail);
     if (r == 0)
         r = libvirt_api_load(fail);
     if (r < 0) {

@@ -39,6 +39,7 @@
     X(virDomainUndefineFlags)                                                                      \
     X(virDomainFree)                                                                               \
     X(virDomainGetName)                                                                            \
+    X(virDomainGetUUIDString)                                                                      \
     X(virDomainGetConnect)                                                                         \
     X(virDomainGetState)                                                                           \
     X(virDomainGetMetadata)                                                                        \

@@ -42,6 +42,8 @@ static int learn_mark(struct lv_call *call, bool alive)
 {
     struct domain_mark mark = {0};
 
+    if (!lv_is_domain_of(call->dom, call->id))
+        return 0; /* a list shows those of others too */
     if (lv_mark_read(call->dom, alive, &mark) < 0)
         return libvirt_failed(call->conn, call->fail) == -E_UNREACHABLE ? -E_UNREACHABLE : 0;
     libvirt_lock(call->libvirt);
@@ -95,7 +97,9 @@ int lv_enter(struct lv_call *call, struct hypervisor *hv, struct str host_id, st
     domain_uuid(id, uuid);
     call->dom = lv.virDomainLookupByUUIDString(call->conn, uuid);
     r = call->dom ? lv_look(call) : libvirt_failed(call->conn, fail);
-    if (r == -E_NOT_FOUND) {
+    if (r == -E_NOT_FOUND) { /* perhaps only now */
+        if (call->dom)
+            (void)lv.virDomainFree(steal(&call->dom)); /* ours */
         call->status = (struct machine_status){.state = MACHINE_ABSENT};
         r = 0;
     }

@@ -98,7 +98,8 @@ int libvirt_disk_delete(struct hypervisor *hv, struct str disk_id)
 static bool has_file(struct lv_call *call, struct str path)
 {
     char *xml = lv.virDomainGetXMLDesc(call->dom, VIR_DOMAIN_XML_INACTIVE);
-    bool has = xml && str_contains(str_from(xml), path);
+    char target[DOMAIN_TARGET_BYTES];
+    bool has = xml && domain_disk_target(str_from(xml), path, target) == 0;
 
     free(xml);
     return has;
@@ -126,7 +127,8 @@ int libvirt_disk_written(struct hypervisor *hv, struct str host_id, struct str i
 static int has_disk_live(struct lv_call *call, struct str path)
 {
     char *xml = lv.virDomainGetXMLDesc(call->dom, 0);
-    int has = xml ? str_contains(str_from(xml), path) : -1;
+    char target[DOMAIN_TARGET_BYTES];
+    int has = xml ? domain_disk_target(str_from(xml), path, target) == 0 : -1;
 
     free(xml);
     return has;

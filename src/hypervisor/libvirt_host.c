@@ -108,15 +108,13 @@ static void on_close(virConnectPtr conn, int reason, void *arg)
 static void learn(struct lv_host *host, virDomainPtr dom)
 {
     struct str id = str_from(lv.virDomainGetName(dom));
-    char uuid[DOMAIN_UUID_BYTES];
     struct domain_mark mark;
     struct lv_machine *machine;
     char *xml = NULL;
     int state = 0;
     int reason = 0;
 
-    domain_uuid(id, uuid);
-    if (id.len > LIBVIRT_ID_MAX || lv.virDomainGetState(dom, &state, &reason, 0) < 0)
+    if (id.len > LIBVIRT_ID_MAX || !lv_is_domain_of(dom, id) || lv.virDomainGetState(dom, &state, &reason, 0) < 0)
         return;
     if (lv_mark_read(dom, lv_is_alive(state), &mark) < 0)
         return; /* somebody else's */
@@ -224,6 +222,7 @@ static void note_error(struct lv_host *host)
 static bool connect_host(struct lv_host *host)
 {
     virConnectPtr conn = lv.virConnectOpenAuth(host->uri, NULL, 0);
+    bool kvm;
 
     if (!conn || register_callbacks(host, conn) < 0 || learn_all(host, conn) < 0) {
         note_error(host);
@@ -231,8 +230,9 @@ static bool connect_host(struct lv_host *host)
             close_connection(host, conn);
         return false;
     }
+    kvm = kvm_at(host, conn); /* a question to the host: without the lock */
     libvirt_lock(host->libvirt);
-    host->kvm = kvm_at(host, conn);
+    host->kvm = kvm;
     host->conn = conn;
     host->lost = false;
     host->error[0] = '\0';

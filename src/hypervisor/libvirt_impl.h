@@ -20,7 +20,7 @@
  * 1. `lock` guards everything here; libvirt and the watcher are called without it.
  * 2. Nothing that waits for QEMU's monitor runs on a caller's thread without a limit of time (libvirt_thread.c).
  * 3. Hosts live as long as the hypervisor; machines as long as they are defined. Who leaves the lock finds them anew.
- * 4. `dead` is set by the end of the very process that `pidfd` holds, and cleared by the next start only.
+ * 4. `dead` is set by the end of the very process that `pidfd` holds, and cleared when another one is started or held.
  */
 #pragma once
 
@@ -179,6 +179,14 @@ void lv_machine_untrack(struct lv_host *host, struct str id);
 /* SIGTERM or SIGKILL to its very process. -E_NOT_FOUND: we hold none. */
 int lv_machine_signal(struct lv_machine *machine, int number) must_check;
 struct machine_status lv_machine_status(const struct lv_machine *machine, int state, int reason);
+/*
+ * Before the embedded libvirt starts. It kills the process whose number its note of a machine has, when it can't talk to it: after
+ * a reboot, a container's too, and wherever numbers are used again, that is somebody else's. Such notes are removed, as is every
+ * one of a process that is not the machine's after a reboot.
+ */
+void lv_notes_clean(const char *run_dir, bool rebooted);
+/* Is that domain the machine's, by its UUID? Without the lock. */
+bool lv_is_domain_of(virDomainPtr dom, struct str id);
 /* Of a domain that has one of ours; -E_INVALID: it has none. Without the lock. */
 int lv_mark_read(virDomainPtr dom, bool alive, struct domain_mark *ret) must_check;
 int lv_mark_write(virDomainPtr dom, bool alive, const struct domain_mark *mark) must_check;

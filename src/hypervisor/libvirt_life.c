@@ -326,7 +326,9 @@ static int cut_process(struct lv_call *call, enum machine_cut how)
 
     libvirt_lock(call->libvirt);
     machine = lv_machine_find(call->host, call->id);
-    if (machine && machine->mark.incarnation == call->status.incarnation) {
+    if (!machine || machine->mark.incarnation != call->status.incarnation) {
+        r = -E_GONE; /* since we looked: what lives now is not what was meant (law 2) */
+    } else {
         machine->heard |= HEARD_CUT;
         if (how != MACHINE_CUT_QUIT)
             r = lv_machine_signal(machine, how == MACHINE_CUT_KILL ? SIGKILL : SIGTERM);
@@ -398,6 +400,7 @@ int libvirt_list(struct hypervisor *hv, struct str host_id,
 {
     virDomainPtr *domains = NULL;
     struct lv_call call;
+    int looked;
     int count;
     int r = lv_enter_host(&call, hv, host_id, NULL);
 
@@ -409,7 +412,10 @@ int libvirt_list(struct hypervisor *hv, struct str host_id,
     for (int i = 0; i < count; i++) {
         call.dom = domains[i];
         call.id = str_from(lv.virDomainGetName(call.dom));
-        if (call.id.len <= LIBVIRT_ID_MAX && lv_look(&call) == 0 && call.status.state != MACHINE_ABSENT) {
+        looked = r < 0 ? r : call.id.len > LIBVIRT_ID_MAX ? -E_NOT_FOUND : lv_look(&call);
+        if (looked < 0 && looked != -E_NOT_FOUND)
+            r = looked; /* half a list would say that the others are gone (law 3) */
+        if (looked == 0 && call.status.state != MACHINE_ABSENT) {
             each(arg, call.id, &call.status);
             pool_console_trim(&call.libvirt->pool, call.id, &call.arena);
         }
@@ -417,5 +423,5 @@ int libvirt_list(struct hypervisor *hv, struct str host_id,
         arena_reset(&call.arena);
     }
     free(domains);
-    return lv_leave(&call, 0);
+    return lv_leave(&call, r);
 }

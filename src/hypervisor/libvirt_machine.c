@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of each machine: its mark, its process, what was heard of its end. */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "hypervisor/libvirt_impl.h"
 
+#define NOTE_BYTES 4096          /* of libvirt's note of a process: its number is in the first lines */
 #define COMMAND_LINE_BYTES 65536 /* of a QEMU: one with 60 disks has 20 KiB */
 
 struct lv_machine *lv_machine_find(const struct lv_host *host, struct str id)
@@ -58,12 +62,24 @@ bool lv_is_alive(int state)
     return state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_NOSTATE && state != VIR_DOMAIN_CRASHED;
 }
 
+/* Who clones a machine clones its mark; the UUID is another one. */
+bool lv_is_domain_of(virDomainPtr dom, struct str id)
+{
+    char theirs[VIR_UUID_STRING_BUFLEN];
+    char ours[DOMAIN_UUID_BYTES];
+
+    domain_uuid(id, ours);
+    return lv.virDomainGetUUIDString(dom, theirs) == 0 && strcmp(theirs, ours) == 0;
+}
+
 int lv_mark_read(virDomainPtr dom, bool alive, struct domain_mark *ret)
 {
     unsigned where = alive ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG;
     char *xml = lv.virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, DOMAIN_NAMESPACE, where);
     int r;
 
+    if (!xml && alive) /* it may have ended since: what is defined says the same */
+        xml = lv.virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, DOMAIN_NAMESPACE, VIR_DOMAIN_AFFECT_CONFIG);
     if (!xml)
         return -E_INVALID;
     r = domain_mark_parse(str_from(xml), ret);
@@ -187,11 +203,30 @@ static int open_process(const struct lv_host *host, struct str id)
     return pidfd;
 }
 
+static bool has_ended(int pidfd)
+{
+    struct pollfd process = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&process, 1, 0) == 1;
+}
+
+/* The process that is to be held lives: should the one before it have been seen dead, somebody else has started another. */
+static void revive(struct lv_machine *machine)
+{
+    if (!machine->dead)
+        return;
+    machine->dead = false;
+    machine->heard = 0;
+    machine->booted_us = env_now(machine->host->libvirt->settings.env);
+    machine->since_us = machine->booted_us;
+}
+
 void lv_machine_track(struct lv_host *host, struct str id)
 {
     int pidfd = open_process(host, id);
     struct lv_machine *machine;
     struct watched *watched;
+    int old = -1;
 
     if (pidfd < 0)
         return;
@@ -200,7 +235,12 @@ void lv_machine_track(struct lv_host *host, struct str id)
     memcpy(watched->id, id.ptr, id.len);
     libvirt_lock(host->libvirt);
     machine = lv_machine_find(host, id);
+    if (machine && machine->pidfd >= 0 && has_ended(machine->pidfd)) {
+        old = machine->watch; /* its end has not been told yet, and is of no interest any more */
+        machine->pidfd = -1;
+    }
     if (machine && machine->pidfd < 0) {
+        revive(machine);
         machine->pidfd = pidfd;
         machine->watch = lv.virEventAddHandle(pidfd, VIR_EVENT_HANDLE_READABLE, on_process_end, watched, free_watched);
         watched = machine->watch < 0 ? watched : NULL;
@@ -208,6 +248,8 @@ void lv_machine_track(struct lv_host *host, struct str id)
             machine->pidfd = -1; /* then libvirt's word has to do */
     }
     libvirt_unlock(host->libvirt);
+    if (old >= 0)
+        (void)lv.virEventRemoveHandle(old); /* free_watched closes what it held */
     if (watched)
         free_watched(watched);
 }
@@ -227,6 +269,64 @@ void lv_machine_untrack(struct lv_host *host, struct str id)
     libvirt_unlock(host->libvirt);
     if (watch >= 0)
         (void)lv.virEventRemoveHandle(watch); /* one that has just been called is gone already */
+}
+
+/* ── what libvirt notes of processes ── */
+
+/* The number of the process in libvirt's note of a living domain: <domstatus state='running' … pid='123'>. -1: none. */
+static int noted_pid(const char *path)
+{
+    char *text = xcalloc(1, NOTE_BYTES);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, NOTE_BYTES - 1);
+    const char *at = n > 0 ? strstr(text, "<domstatus ") : NULL;
+    const char *end = at ? strchr(at, '>') : NULL;
+    int64_t pid = -1;
+
+    if (fd >= 0)
+        (void)close(fd); /* read only */
+    at = at ? strstr(at, " pid='") : NULL;
+    if (end && at && at < end) {
+        at += strlen(" pid='");
+        if (str_to_i64(str_slice(at, strcspn(at, "'")), &pid) < 0 || pid <= 0 || pid > INT32_MAX)
+            pid = -1;
+    }
+    xfree(text);
+    return (int)pid;
+}
+
+static bool is_stale(const char *path, struct str id, bool rebooted)
+{
+    int pid = noted_pid(path);
+
+    if (pid < 0 || is_process_of(pid, id))
+        return false;
+    /* A number that nobody has does no harm: libvirt sees by itself that the process has ended. */
+    return rebooted || kill(pid, 0) == 0 || errno == EPERM;
+}
+
+void lv_notes_clean(const char *run_dir, bool rebooted)
+{
+    DIR *dir = opendir(run_dir);
+    struct dirent *entry;
+    char path[LIBVIRT_URI_MAX + LIBVIRT_ID_MAX + 8];
+
+    while (dir && (entry = readdir(dir)) != NULL) {
+        struct str id = str_from(entry->d_name);
+
+        if (!str_ends(id, STR(".xml")) || id.len - 4 > LIBVIRT_ID_MAX)
+            continue;
+        id.len -= 4;
+        (void)snprintf(path, sizeof(path), "%s/%.*s.xml", run_dir, STR_ARG(id));
+        if (!is_stale(path, id, rebooted))
+            continue;
+        log_warning("libvirt's note of a machine's process means another process by now: removed", LOG_STR("instance", id));
+        (void)unlink(path); /* one that stays is libvirt's to deal with, as before */
+        (void)snprintf(path, sizeof(path), "%s/%.*s.pid", run_dir, STR_ARG(id));
+        (void)unlink(path); /* likewise */
+    }
+    if (dir)
+        (void)closedir(dir); /* read only */
 }
 
 int lv_machine_signal(struct lv_machine *machine, int number)

@@ -53,6 +53,7 @@ class Real(machines.EcsTest):
     def test_console_screen_vnc(self):
         i = self.run_instance(InstanceType=SMALL, UserData=script("echo hello from user data"))
         self.await_status(i, "Running", seconds=90)
+        self.ecs.await_console(i, "guest: user data ended with 0")
         text = base64.b64decode(self.call("GetInstanceConsoleOutput", RegionId=REGION, InstanceId=i)["ConsoleOutput"]).decode()
         self.assertIn("guest: ready", text)
         png = base64.b64decode(self.call("GetInstanceScreenshot", RegionId=REGION, InstanceId=i)["Screenshot"])

@@ -11,6 +11,7 @@ import argparse
 import ctypes
 import datetime
 import json
+import math
 import os
 import pathlib
 import re
@@ -37,7 +38,7 @@ fdatasync of 4 KiB here: {fsync:.0f} µs (p50); load average at the start: {load
 
 def rows(name, values, unit="ms"):
     ordered = sorted(values)
-    pick = lambda q: ordered[min(len(ordered) - 1, int(len(ordered) * q))]
+    pick = lambda q: ordered[max(math.ceil(len(ordered) * q), 1) - 1]  # nearest rank
     print(f"{name:<52} n {len(ordered):>4}  p50 {pick(.5):>7.2f}  p99 {pick(.99):>7.2f}  max {ordered[-1]:>7.2f} {unit}", flush=True)
     return pick(.5), pick(.99)
 

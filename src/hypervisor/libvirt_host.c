@@ -39,6 +39,16 @@ static enum machine_state hint_of(const struct lv_machine *machine, int event)
     return machine->mark.agent && !machine->agent_up ? MACHINE_BOOTING : MACHINE_RUNNING;
 }
 
+/*
+ * What was heard before it was started is of the life before; but a cut of ours after a start of ours is of this one, though
+ * libvirt's event of the start comes behind it.
+ */
+static void hear_start(struct lv_machine *machine)
+{
+    machine->heard = machine->begun ? machine->heard & HEARD_CUT : 0;
+    machine->begun = false;
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *arg)
 {
     struct lv_host *host = arg;
@@ -54,8 +64,10 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
     libvirt_lock(libvirt);
     machine = lv_machine_find(host, id);
     if (machine) {
-        /* What was heard before it was started is of the life before. */
-        machine->heard = event == VIR_DOMAIN_EVENT_STARTED ? 0 : machine->heard | heard_of(event, detail);
+        if (event == VIR_DOMAIN_EVENT_STARTED)
+            hear_start(machine);
+        else
+            machine->heard |= heard_of(event, detail);
         state = hint_of(machine, event);
         incarnation = machine->mark.incarnation;
     }

@@ -57,6 +57,7 @@ struct lv_machine {
     int threads;         /* calls of libvirt_thread.c under way */
     int heard;           /* enum machine_ending */
     bool dead;           /* invariant 4 */
+    bool begun;          /* we have started it, and libvirt's event of that has not come yet */
     bool agent_up;       /* the guest's agent has opened its port */
     bool agent_pressed;  /* the latest press went to the agent */
     usec_t booted_us;    /* since when its system has been coming up */

@@ -49,6 +49,7 @@ void lv_machine_begin(struct lv_machine *machine)
 {
     machine->heard = 0;
     machine->dead = false;
+    machine->begun = true;
     machine->agent_up = false;
     machine->agent_pressed = false;
     machine->booted_us = env_now(machine->host->libvirt->settings.env);

@@ -12,14 +12,10 @@ int lv_enter_host(struct lv_call *call, struct hypervisor *hv, struct str host_i
     libvirt_lock(libvirt);
     host = map_get(&libvirt->hosts, host_id);
     if (host && host->attached) {
-        r = host->conn ? 0 : -E_UNREACHABLE;
-        if (r < 0)
-            (void)fail_text(fail, E_UNREACHABLE, "%s", host->error);
-    }
-    if (r == 0) {
         call->host = host;
-        call->conn = host->conn;
-        (void)lv.virConnectRef(call->conn); /* it may break meanwhile; then calls on it fail */
+        r = lv_conn_take(host, LV_CALLER, &call->conn);
+        if (r < 0)
+            (void)fail_text(fail, E_UNREACHABLE, "%s", host->error[0] ? host->error : "its libvirt does not answer");
     }
     libvirt_unlock(libvirt);
     if (r == 0)
@@ -32,7 +28,7 @@ int lv_leave(struct lv_call *call, int r)
     if (call->dom)
         (void)lv.virDomainFree(call->dom); /* ours */
     if (call->conn)
-        (void)lv.virConnectClose(call->conn); /* our reference */
+        lv_conn_give(call->host, LV_CALLER, call->conn);
     arena_done(&call->arena);
     return r;
 }

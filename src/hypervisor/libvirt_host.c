@@ -13,106 +13,6 @@
 #define RETRY_MAX_US (10 * USEC_PER_SEC)
 #define FIRST_EMBEDDED_US (60 * USEC_PER_SEC) /* it asks QEMU what it can do when it first sees it */
 #define FIRST_LOCAL_US (2 * USEC_PER_SEC)     /* a libvirtd answers at once, or it hangs */
-#define KEEPALIVE_S 5
-#define KEEPALIVE_MISSES 3
-
-/* ── events ── */
-
-static int heard_of(int event, int detail)
-{
-    if (event == VIR_DOMAIN_EVENT_CRASHED)
-        return HEARD_PANIC;
-    if (event != VIR_DOMAIN_EVENT_SHUTDOWN)
-        return 0;
-    return detail == VIR_DOMAIN_EVENT_SHUTDOWN_HOST ? HEARD_OPERATOR : HEARD_GUEST;
-}
-
-/* The state that an event speaks of; a hint, nothing more. */
-static enum machine_state hint_of(const struct lv_machine *machine, int event)
-{
-    if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_UNDEFINED || machine->dead)
-        return MACHINE_OFF;
-    if (event == VIR_DOMAIN_EVENT_SHUTDOWN || event == VIR_DOMAIN_EVENT_CRASHED)
-        return MACHINE_DYING;
-    if (event == VIR_DOMAIN_EVENT_SUSPENDED)
-        return MACHINE_PAUSED;
-    return machine->mark.agent && !machine->agent_up ? MACHINE_BOOTING : MACHINE_RUNNING;
-}
-
-/*
- * What was heard before it was started is of the life before; but a cut of ours after a start of ours is of this one, though
- * libvirt's event of the start comes behind it.
- */
-static void hear_start(struct lv_machine *machine)
-{
-    machine->heard = machine->begun ? machine->heard & HEARD_CUT : 0;
-    machine->begun = false;
-}
-
-static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *arg)
-{
-    struct lv_host *host = arg;
-    struct libvirt *libvirt = host->libvirt;
-    struct str id = str_from(lv.virDomainGetName(dom));
-    enum machine_state state = MACHINE_ABSENT;
-    struct lv_machine *machine;
-    int64_t incarnation = 0;
-
-    (void)conn;
-    if (event == VIR_DOMAIN_EVENT_STARTED && detail != VIR_DOMAIN_EVENT_STARTED_WAKEUP)
-        lv_machine_track(host, id);
-    libvirt_lock(libvirt);
-    machine = lv_machine_find(host, id);
-    if (machine) {
-        if (event == VIR_DOMAIN_EVENT_STARTED)
-            hear_start(machine);
-        else
-            machine->heard |= heard_of(event, detail);
-        state = hint_of(machine, event);
-        incarnation = machine->mark.incarnation;
-    }
-    (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
-    libvirt_unlock(libvirt);
-    if (machine)
-        libvirt_tell(libvirt, host, id, incarnation, state);
-    return 0;
-}
-
-static void on_agent(virConnectPtr conn, virDomainPtr dom, int state, int reason, void *arg)
-{
-    struct lv_host *host = arg;
-    struct libvirt *libvirt = host->libvirt;
-    struct str id = str_from(lv.virDomainGetName(dom));
-    bool up = state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED;
-    struct lv_machine *machine;
-    int64_t incarnation = 0;
-
-    (void)conn;
-    (void)reason;
-    libvirt_lock(libvirt);
-    machine = lv_machine_find(host, id);
-    if (machine) {
-        machine->agent_up = up;
-        incarnation = machine->mark.incarnation;
-    }
-    (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
-    libvirt_unlock(libvirt);
-    if (machine && up)
-        libvirt_tell(libvirt, host, id, incarnation, MACHINE_RUNNING);
-}
-
-static void on_close(virConnectPtr conn, int reason, void *arg)
-{
-    struct lv_host *host = arg;
-
-    (void)reason;
-    libvirt_lock(host->libvirt);
-    if (host->conn == conn) {
-        host->lost = true;
-        (void)pthread_cond_broadcast(&host->libvirt->changed); /* can't fail on a valid condition */
-    }
-    libvirt_unlock(host->libvirt);
-}
 
 /* ── what is there ── */
 
@@ -194,28 +94,6 @@ static bool kvm_at(struct lv_host *host, virConnectPtr conn)
     return kvm;
 }
 
-/* A libvirt that hangs is noticed from the first call on. */
-static int register_callbacks(struct lv_host *host, virConnectPtr conn)
-{
-    /* Neither is there for the embedded libvirt, which can't be lost. */
-    (void)lv.virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_MISSES);
-    (void)lv.virConnectRegisterCloseCallback(conn, on_close, host, NULL);
-    host->callbacks[0] = lv.virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                                             VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), host, NULL);
-    host->callbacks[1] = lv.virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
-                                                             VIR_DOMAIN_EVENT_CALLBACK(on_agent), host, NULL);
-    return host->callbacks[0] < 0 || host->callbacks[1] < 0 ? -E_UNREACHABLE : 0;
-}
-
-static void close_connection(struct lv_host *host, virConnectPtr conn)
-{
-    for (size_t i = 0; i < countof(host->callbacks); i++)
-        if (host->callbacks[i] >= 0)
-            (void)lv.virConnectDomainEventDeregisterAny(conn, host->callbacks[i]); /* a broken one has none left */
-    (void)lv.virConnectUnregisterCloseCallback(conn, on_close);                    /* likewise */
-    (void)lv.virConnectClose(conn); /* calls under way hold it a while longer */
-}
-
 static void note_error(struct lv_host *host)
 {
     virErrorPtr error = lv.virGetLastError();
@@ -233,13 +111,13 @@ static void note_error(struct lv_host *host)
 
 static bool connect_host(struct lv_host *host)
 {
-    virConnectPtr conn = lv.virConnectOpenAuth(host->uri, NULL, 0);
+    virConnectPtr conn = lv_conn_open(host);
     bool kvm;
 
-    if (!conn || register_callbacks(host, conn) < 0 || learn_all(host, conn) < 0) {
+    if (!conn || lv_events_register(host, conn) < 0 || learn_all(host, conn) < 0 || lv_conn_add(host) < 0) {
         note_error(host);
         if (conn)
-            close_connection(host, conn);
+            lv_events_close(host, conn);
         return false;
     }
     kvm = kvm_at(host, conn); /* a question to the host: without the lock */
@@ -251,7 +129,7 @@ static bool connect_host(struct lv_host *host)
     libvirt_unlock(host->libvirt);
     log_notice("connected to a host", LOG_STR("host", lv_host_id(host)), LOG_TEXT("uri", host->uri));
     if (lv.virConnectIsAlive(conn) != 1)
-        on_close(conn, VIR_CONNECT_CLOSE_REASON_ERROR, host); /* it broke before it was the host's: nobody has noted that */
+        lv_events_lost(host, conn); /* it broke before it was the host's: nobody has noted that */
     tell_all(host);
     return true;
 }
@@ -264,8 +142,35 @@ static void drop_connection(struct lv_host *host)
     host->lost = false;
     libvirt_unlock(host->libvirt);
     log_warning("the connection to a host is lost", LOG_STR("host", lv_host_id(host)), LOG_TEXT("uri", host->uri));
-    close_connection(host, conn);
+    lv_conn_close_idle(host);
+    lv_events_close(host, conn);
     libvirt_lock(host->libvirt);
+}
+
+/* With the lock; gives it away meanwhile. False: it failed. */
+static bool connect_now(struct lv_host *host)
+{
+    bool more = host->conn != NULL;
+    bool done;
+
+    libvirt_unlock(host->libvirt);
+    done = more ? lv_conn_add(host) == 0 : connect_host(host);
+    if (more && !done)
+        note_error(host);
+    libvirt_lock(host->libvirt);
+    host->tried = true;
+    (void)pthread_cond_broadcast(&host->libvirt->changed); /* can't fail on a valid condition */
+    return done;
+}
+
+/* With the lock. */
+static void pause_connector(struct lv_host *host, usec_t wait_us)
+{
+    struct libvirt *libvirt = host->libvirt;
+    usec_t until_us = env_now(libvirt->settings.env) + wait_us;
+
+    while (!libvirt->closing && !host->lost && env_now(libvirt->settings.env) < until_us)
+        libvirt_wait(libvirt, until_us);
 }
 
 static void *run_connector(void *arg)
@@ -277,23 +182,16 @@ static void *run_connector(void *arg)
     (void)pthread_setname_np(pthread_self(), "connector"); /* for people only */
     libvirt_lock(libvirt);
     while (!libvirt->closing) {
-        bool connected;
-
         if (host->conn && host->lost)
             drop_connection(host);
-        if (host->conn) {
+        if (host->conn && !lv_conn_is_wanted(host)) {
             libvirt_wait(libvirt, USEC_NEVER);
-            continue;
+        } else if (connect_now(host)) {
+            wait_us = RETRY_MIN_US;
+        } else {
+            wait_us = MIN_OF(2 * wait_us, RETRY_MAX_US);
+            pause_connector(host, wait_us);
         }
-        libvirt_unlock(libvirt);
-        connected = connect_host(host);
-        libvirt_lock(libvirt);
-        host->tried = true;
-        (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
-        wait_us = connected ? RETRY_MIN_US : MIN_OF(2 * wait_us, RETRY_MAX_US);
-        for (usec_t until_us = env_now(libvirt->settings.env) + wait_us;
-             !connected && !libvirt->closing && env_now(libvirt->settings.env) < until_us;)
-            libvirt_wait(libvirt, until_us);
     }
     host->ended = true;
     (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
@@ -469,8 +367,9 @@ bool libvirt_hosts_close(struct libvirt *libvirt)
             continue;
         }
         untrack_all(host);
+        lv_conn_close_idle(host);
         if (host->conn)
-            close_connection(host, steal(&host->conn));
+            lv_events_close(host, steal(&host->conn));
     }
     return ended;
 }

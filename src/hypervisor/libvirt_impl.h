@@ -3,7 +3,9 @@
  * The inside of the libvirt hypervisor; only libvirt*.c include this.
  *
  * libvirt.c          open and close, the event thread, what the watcher is told
- * libvirt_host.c     connections: opened, watched, opened again
+ * libvirt_host.c     hosts: connected, watched, connected again
+ * libvirt_event.c    what libvirt tells
+ * libvirt_conn.c     the connections that calls are made on, one at a time
  * libvirt_machine.c  what is known of each machine; its process; what state it is in
  * libvirt_call.c     what every call begins and ends with
  * libvirt_thread.c   calls that a stuck QEMU may block for ever, on threads of their own
@@ -37,6 +39,8 @@
 #define LIBVIRT_URI_MAX 512
 #define LIBVIRT_CALL_ARENA ((size_t)8 << 20) /* memory of one call */
 #define LIBVIRT_THREADS_MAX 4       /* of one machine, in calls that its QEMU doesn't answer */
+#define LIBVIRT_CONNECTIONS_MAX 16  /* to one host, for calls; libvirtd works on 20 calls at once */
+#define LIBVIRT_CONNECTIONS_KEPT 4  /* of them: never for calls that a stuck QEMU may hold */
 #define LIBVIRT_REPLY_US (2 * USEC_PER_SEC)    /* how long a monitor is waited for */
 #define LIBVIRT_SETTLE_US (20 * USEC_PER_SEC)  /* libvirt cleans up after a dead process: 200 ms, 2 s where nobody reaps */
 
@@ -66,10 +70,20 @@ struct lv_machine {
     char id[LIBVIRT_ID_MAX + 1];
 };
 
+enum lv_user { /* of a connection */
+    LV_CALLER, /* a call of hypervisor.h */
+    LV_THREAD, /* a call of libvirt_thread.c: its QEMU may hold it for ever */
+    LV_USERS
+};
+
 struct lv_host {
     struct libvirt *libvirt;
     struct map machines;     /* id → struct lv_machine */
-    virConnectPtr conn;      /* NULL: out of reach */
+    virConnectPtr conn;      /* the connector's, for events; NULL: out of reach */
+    virConnectPtr idle[LIBVIRT_CONNECTIONS_MAX]; /* for calls; none of the embedded libvirt, whose calls share conn */
+    size_t idle_count;
+    size_t busy[LV_USERS];   /* connections in calls */
+    size_t waiting;          /* calls that wait for a connection */
     bool attached;           /* host_add was called and host_remove was not */
     bool lost;               /* the connection broke: the connector opens another */
     bool tried;              /* the connector has tried once */
@@ -138,6 +152,31 @@ int libvirt_host_remove(struct hypervisor *hv, struct str host_id);
  */
 bool libvirt_hosts_close(struct libvirt *libvirt);
 void libvirt_hosts_free(struct libvirt *libvirt);
+
+/* ── libvirt_event.c ── */
+/* From now on events of that connection are heard. */
+int lv_events_register(struct lv_host *host, virConnectPtr conn) must_check;
+/* Closes it; nothing is heard of it any more. */
+void lv_events_close(struct lv_host *host, virConnectPtr conn);
+/* It broke: should it be the host's, the connector opens another. */
+void lv_events_lost(struct lv_host *host, virConnectPtr conn);
+
+/* ── libvirt_conn.c ── */
+/* Opens one, and has it watched. May take for ever: the connector's thread only. NULL: libvirt has the error. */
+virConnectPtr lv_conn_open(const struct lv_host *host);
+/* Does somebody wait for a connection that may be opened? With the lock. */
+bool lv_conn_is_wanted(const struct lv_host *host);
+/* Opens one for calls. The connector's thread only; without the lock. */
+int lv_conn_add(struct lv_host *host) must_check;
+/*
+ * One that nobody else uses, until lv_conn_give; waits for it, with the lock. -E_UNREACHABLE: the host doesn't answer, or is in as
+ * many calls as it may be; -E_BUSY: too many calls are held by QEMUs that are stuck.
+ */
+int lv_conn_take(struct lv_host *host, enum lv_user user, virConnectPtr *ret) must_check;
+/* Without the lock. A broken one is closed. */
+void lv_conn_give(struct lv_host *host, enum lv_user user, virConnectPtr conn);
+/* Without the lock. Those in use are closed, if broken, when they are given back. */
+void lv_conn_close_idle(struct lv_host *host);
 
 /* ── libvirt_call.c: one call's host, connection, domain, memory; for libvirt_{life,disk,view,agent}.c ── */
 

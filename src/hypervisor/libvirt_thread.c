@@ -2,7 +2,8 @@
 /*
  * libvirt waits for QEMU's monitor without an end. A QEMU that is stopped or stuck would take the engine's workers with it,
  * and the very one that is to kill it. So what needs the monitor runs on a thread of its own; when it doesn't come back in
- * time the caller goes on, and the thread ends with the QEMU. A machine has LIBVIRT_THREADS_MAX of them at most.
+ * time the caller goes on, and the thread ends with the QEMU. A machine has LIBVIRT_THREADS_MAX of them at most. Each has a
+ * connection of its own.
  */
 #include "hypervisor/libvirt_impl.h"
 
@@ -24,11 +25,18 @@ struct job_thread {
     char id[LIBVIRT_ID_MAX + 1];
 };
 
-static void job_free(struct job_thread *job)
+/* What it has of its host, before it is counted as ended: the host may go then. */
+static void job_leave(struct job_thread *job)
 {
     if (job->dom)
-        (void)lv.virDomainFree(job->dom); /* our reference */
-    (void)lv.virConnectClose(job->conn); /* likewise */
+        (void)lv.virDomainFree(steal(&job->dom)); /* ours */
+    if (job->conn)
+        lv_conn_give(job->host, LV_THREAD, steal(&job->conn));
+}
+
+static void job_free(struct job_thread *job)
+{
+    job_leave(job);
     xfree(job->text);
     xfree(job);
 }
@@ -53,6 +61,7 @@ static void *run_job(void *arg)
     int result = job->fn(job->dom, &job->order);
     bool left;
 
+    job_leave(job);
     libvirt_lock(libvirt);
     job->result = result;
     job->done = true;
@@ -100,15 +109,18 @@ int lv_thread_run(struct lv_call *call, int (*fn)(virDomainPtr dom, const struct
     bool left = false;
     int r;
 
-    *job = (struct job_thread){.libvirt = libvirt, .host = call->host, .conn = call->conn, .fn = fn, .order = order,
-                               .id_len = call->id.len};
+    *job = (struct job_thread){.libvirt = libvirt, .host = call->host, .fn = fn, .order = order, .id_len = call->id.len};
     if (order.text)
         job->order.text = job->text = xstrdup(order.text);
     memcpy(job->id, call->id.ptr, call->id.len);
     domain_uuid(call->id, uuid);
-    (void)lv.virConnectRef(job->conn); /* it is open */
-    job->dom = lv.virDomainLookupByUUIDString(job->conn, uuid);
-    r = job->dom ? 0 : libvirt_failed(call->conn, call->fail);
+    libvirt_lock(libvirt);
+    r = lv_conn_take(job->host, LV_THREAD, &job->conn);
+    libvirt_unlock(libvirt);
+    if (r == 0) {
+        job->dom = lv.virDomainLookupByUUIDString(job->conn, uuid);
+        r = job->dom ? 0 : libvirt_failed(job->conn, call->fail);
+    }
     libvirt_lock(libvirt);
     if (r == 0 && !count_thread(job, 1))
         r = -E_BUSY;

@@ -159,6 +159,11 @@ class Daemon:
             connection.request(method, target, body=body, headers=headers or {})
             reply = connection.getresponse()
             return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+        except OSError as error:
+            if self.process.poll() is None:
+                raise
+            # The same kind of error, for tests that kill ecsd; with what one has to know when none did.
+            raise type(error)(f"{error}; ecsd ended with {self.process.returncode}: {self.log_text()[-2000:]}") from error
         finally:
             connection.close()
 

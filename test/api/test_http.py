@@ -300,6 +300,9 @@ class Process(unittest.TestCase):
                     connection.close()
             status, text = get("/healthz")
             self.assertEqual((status, json.loads(text)["machines"]), (200, "simulated"))
+            end = time.monotonic() + 20 * SLOW
+            while get("/readyz")[0] == 503:  # until what was unfinished has been taken up
+                self.assertLess(time.monotonic(), end, "it never got ready")
             self.assertEqual(get("/readyz"), (200, "ready\n"))
             status, text = get("/metrics")
             self.assertEqual(status, 200)

@@ -319,7 +319,7 @@ void errand_after(struct errand_run *run)
     pthread_mutex_unlock(&engine->mutex);
     if (!records)
         return;
-    errand->write = (struct write){.run = record_run, .done = record_done};
+    errand->write = (struct write){.run = record_run, .done = record_done, .repeats = true};
     r = store_submit(engine->store, &errand->write);
     if (r < 0)
         record_done(&errand->write, r);

@@ -266,7 +266,7 @@ static void submit_record(struct engine *engine, struct active *active)
 {
     int r;
 
-    active->write = (struct write){.run = record_run, .done = record_done};
+    active->write = (struct write){.run = record_run, .done = record_done, .repeats = true};
     r = store_submit(engine->store, &active->write);
     if (r < 0)
         record_done(&active->write, r);

@@ -61,6 +61,7 @@ struct level {
     size_t hooks;
     size_t savepoint;
     bool open; /* the database has it */
+    bool bare; /* changed without a savepoint: can't be undone alone */
 };
 
 struct tx {
@@ -71,6 +72,8 @@ struct tx {
     bool is_write;
     bool active; /* between begin and end */
     int lost;    /* -E_…: the transaction itself is gone; all that is left is to roll back */
+    bool bare;   /* this batch takes no savepoints: when a write has to be undone, all of it is run again, with them */
+    bool repeat; /* that came: the batch is to be run again */
     /* writer only */
     struct level levels[TX_DEPTH_MAX];
     size_t depth;
@@ -97,6 +100,7 @@ struct store {
     struct env *env;
     char *path;
     uint64_t seed; /* of the maps in memory */
+    int careful;   /* batches to come that take savepoints from the start */
     int lock_fd;   /* -1: none */
     int64_t checkpoint_ms;
     int64_t reader_cache_kib;

@@ -4,9 +4,10 @@
  *
  * Invariants
  * 1. A write is done when its transaction is committed and flushed; only then its `done` runs (law 1).
- * 2. Each write runs in a savepoint: when its `run` fails, only its own rows go back. Its `done` still waits for the batch.
+ * 2. When a write's `run` fails, only its own rows go back. Its `done` still waits for the batch.
  * 3. A failed COMMIT fails every write of the batch with -E_IO, -E_NO_SPACE or -E_BUSY; nothing of it is stored.
- * 4. `run` may be called again after a rolled-back batch: it keeps no state outside tx and its own struct.
+ * 4. `run` may be called again after a rolled-back batch: it keeps no state outside tx and its own struct. Unless all writes of
+ *    a batch say that they `repeat`, each is called once.
  * 5. A reader sees one snapshot from store_read_begin to store_read_end, never a part of a batch.
  * 6. Rows that are read live on the transaction's arena.
  */
@@ -44,6 +45,7 @@ void store_stop(struct store *store);
 struct write {
     int (*run)(struct tx *tx, struct write *write);      /* 0 or -E_…: what `done` gets */
     void (*done)(struct write *write, int result);       /* in the writer's thread, after COMMIT; must not block */
+    bool repeats;                                        /* `run` may be called a second time before `done` */
     struct write *next;                                  /* the queue's */
     int result;                                          /* the queue's */
 };

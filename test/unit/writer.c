@@ -100,6 +100,67 @@ static void test_batch(void **state)
     fixture_done(&f);
 }
 
+/* Without savepoints, until one has to be undone: then all of the batch runs again with them, and so do the next ones. */
+static void test_batch_without_savepoints(void **state)
+{
+    struct fixture f;
+    struct set sets[] = {set_of("a", 1, 0), set_of("b", 2, -E_CONFLICT), set_of("c", 3, 0)};
+    struct set more[] = {set_of("d", 4, -E_CONFLICT), set_of("e", 5, 0)};
+
+    (void)state;
+    told_count = hooks_run = 0;
+    fixture_init(&f);
+    fixture_open(&f);
+    for (size_t i = 0; i < countof(sets); i++) {
+        sets[i].write.repeats = true;
+        assert_int_equal(store_submit(f.store, &sets[i].write), 0);
+    }
+    assert_int_equal(store_run_once(f.store), 3);
+    assert_int_equal(sets[0].runs, 2);
+    assert_int_equal(sets[1].runs, 2);
+    assert_int_equal(sets[2].runs, 1); /* the first time nobody came that far */
+    for (size_t i = 0; i < countof(sets); i++) {
+        assert_int_equal(sets[i].told, 1);
+        assert_int_equal(sets[i].result, sets[i].fail_after);
+    }
+    assert_int_equal(number_of(&f, "a"), 1);
+    assert_int_equal(number_of(&f, "b"), 0);
+    assert_int_equal(number_of(&f, "c"), 3);
+    assert_int_equal(hooks_run, 2);
+    for (size_t i = 0; i < countof(more); i++) {
+        more[i].write.repeats = true;
+        assert_int_equal(store_submit(f.store, &more[i].write), 0);
+    }
+    assert_int_equal(store_run_once(f.store), 2);
+    assert_int_equal(more[0].runs, 1);
+    assert_int_equal(more[1].runs, 1);
+    assert_int_equal(number_of(&f, "d"), 0);
+    assert_int_equal(number_of(&f, "e"), 5);
+    fixture_done(&f);
+}
+
+/* One that must not run twice keeps its batch from being tried without savepoints. */
+static void test_batch_with_one_that_does_not_repeat(void **state)
+{
+    struct fixture f;
+    struct set sets[] = {set_of("a", 1, 0), set_of("b", 2, -E_CONFLICT), set_of("c", 3, 0)};
+
+    (void)state;
+    told_count = hooks_run = 0;
+    fixture_init(&f);
+    fixture_open(&f);
+    sets[0].write.repeats = sets[1].write.repeats = true;
+    for (size_t i = 0; i < countof(sets); i++)
+        assert_int_equal(store_submit(f.store, &sets[i].write), 0);
+    assert_int_equal(store_run_once(f.store), 3);
+    for (size_t i = 0; i < countof(sets); i++)
+        assert_int_equal(sets[i].runs, 1);
+    assert_int_equal(number_of(&f, "a"), 1);
+    assert_int_equal(number_of(&f, "b"), 0);
+    assert_int_equal(number_of(&f, "c"), 3);
+    fixture_done(&f);
+}
+
 /* One failing COMMIT fails all of its batch, and stores nothing; the next batch works. */
 static void test_failed_commit(void **state)
 {
@@ -663,6 +724,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch),   cmocka_unit_test(test_failed_commit),
+        cmocka_unit_test(test_batch_without_savepoints),
+        cmocka_unit_test(test_batch_with_one_that_does_not_repeat),
         cmocka_unit_test(test_nested),  cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_shared_savepoints),

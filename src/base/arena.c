@@ -123,8 +123,7 @@ static void add_block(struct arena *arena, size_t need_bytes)
     use_block(arena, block);
 }
 
-/* Memory that is not zeroed: for copies. */
-static void *alloc_raw(struct arena *arena, size_t size_bytes)
+void *arena_alloc_raw(struct arena *arena, size_t size_bytes)
 {
     size_t taken_bytes = round_up(MAX_OF(size_bytes, (size_t)1));
     void *memory;
@@ -147,7 +146,7 @@ static void *alloc_raw(struct arena *arena, size_t size_bytes)
 
 void *arena_alloc(struct arena *arena, size_t size_bytes)
 {
-    void *memory = alloc_raw(arena, size_bytes);
+    void *memory = arena_alloc_raw(arena, size_bytes);
 
     memset(memory, 0, size_bytes);
     return memory;
@@ -164,7 +163,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t item_bytes)
 
 char *arena_cstr(struct arena *arena, struct str s)
 {
-    char *copy = alloc_raw(arena, s.len + 1);
+    char *copy = arena_alloc_raw(arena, s.len + 1);
 
     if (s.len > 0)
         memcpy(copy, s.ptr, s.len);
@@ -199,7 +198,7 @@ struct str arena_vprintf(struct arena *arena, const char *format, va_list args)
     len = vsnprintf(NULL, 0, format, again);
     va_end(again);
     assert(len >= 0);
-    text = alloc_raw(arena, (size_t)len + 1);
+    text = arena_alloc_raw(arena, (size_t)len + 1);
     (void)vsnprintf(text, (size_t)len + 1, format, args);
     return str_slice(text, (size_t)len);
 }

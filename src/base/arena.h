@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A bump allocator. Three lifetimes use it: the call, the job step, the batch of a writer.
- * Invariants: 1. memory comes zeroed and aligned to 16.  2. nothing is freed alone; arena_reset and arena_done free all and
+ * Invariants: 1. memory comes zeroed (but for arena_alloc_raw) and aligned to 16.  2. nothing is freed alone; arena_reset and arena_done free all and
  * run the cleanup handlers, last registered first.  3. out of memory or over `limit_bytes` aborts: what clients can make
  * us allocate is bounded before it is.  4. under AddressSanitizer freed memory is poisoned.
  */
@@ -32,6 +32,8 @@ void arena_reset(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t size_bytes) __attribute__((malloc, alloc_size(2), returns_nonnull));
 #define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 #define arena_array(arena, type, n) ((type *)arena_alloc_array((arena), (n), sizeof(type)))
+/* Not zeroed: for those who fill all of it at once, or keep count of what they have filled. */
+void *arena_alloc_raw(struct arena *arena, size_t size_bytes) __attribute__((malloc, alloc_size(2), returns_nonnull));
 void *arena_alloc_array(struct arena *arena, size_t count, size_t item_bytes);
 
 /* Copies that end in NUL (not counted in len). An absent str stays absent. */

@@ -7,29 +7,26 @@ void out_init(struct out *out, struct arena *arena, size_t first_bytes, size_t l
     *out = (struct out){
         .arena = arena, .cap = MIN_OF(first_bytes, limit_bytes), .limit_bytes = limit_bytes};
     if (out->cap > 0)
-        out->ptr = arena_alloc(arena, out->cap);
+        out->ptr = arena_alloc_raw(arena, out->cap);
 }
 
-char *out_room(struct out *out, size_t len)
+char *out_grow(struct out *out, size_t len)
 {
-    char *room;
-
     if (out->full || len > out->limit_bytes - out->len) {
         out->full = true;
         return NULL;
     }
     if (len > out->cap - out->len) {
         size_t cap = MIN_OF(MAX_OF(out->cap * 2, out->len + len), out->limit_bytes);
-        char *bigger = arena_alloc(out->arena, cap);
+        char *bigger = arena_alloc_raw(out->arena, cap);
 
         if (out->len > 0)
             memcpy(bigger, out->ptr, out->len);
         out->ptr = bigger;
         out->cap = cap;
     }
-    room = out->ptr + out->len;
     out->len += len;
-    return room;
+    return out->ptr + out->len - len;
 }
 
 void out_add(struct out *out, const void *bytes, size_t len)
@@ -38,14 +35,6 @@ void out_add(struct out *out, const void *bytes, size_t len)
 
     if (room)
         memcpy(room, bytes, len);
-}
-
-void out_char(struct out *out, char c)
-{
-    char *room = out_room(out, 1);
-
-    if (room)
-        *room = c;
 }
 
 void out_cstr(struct out *out, const char *s)

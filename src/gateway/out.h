@@ -19,16 +19,32 @@ struct out {
 };
 
 void out_init(struct out *out, struct arena *arena, size_t first_bytes, size_t limit_bytes);
-/* Room for `len` more bytes, to be filled by the caller, or NULL when that passes the limit. */
-char *out_room(struct out *out, size_t len);
+/* As out_room, where there is no room yet. */
+char *out_grow(struct out *out, size_t len);
 void out_add(struct out *out, const void *bytes, size_t len);
-void out_char(struct out *out, char c);
 void out_cstr(struct out *out, const char *s);
 void out_i64(struct out *out, int64_t value);
 /* RFC 3986 percent-encoding of all but A-Z a-z 0-9 - _ . ~, upper-case hex; `twice` encodes the
  * result once more. */
 void out_percent(struct out *out, struct str s, bool twice);
 size_t out_percent_length(struct str s, bool twice);
+
+/* Room for `len` more bytes, to be filled by the caller, or NULL when that passes the limit. */
+static inline char *out_room(struct out *out, size_t len)
+{
+    if (len > out->cap - out->len || out->full)
+        return out_grow(out, len);
+    out->len += len;
+    return out->ptr + out->len - len;
+}
+
+static inline void out_char(struct out *out, char c)
+{
+    char *room = out_room(out, 1);
+
+    if (room)
+        *room = c;
+}
 
 static inline void out_str(struct out *out, struct str s)
 {

@@ -11,6 +11,7 @@
 
 #define FIRST_BYTES 512
 #define NUMBER_MAX 40
+static_assert(NUMBER_MAX >= I64_TEXT_MAX, "a number is printed into it");
 
 /* Layout of every list in a request or reply struct (base/shape.h). */
 struct list_any {
@@ -40,7 +41,7 @@ static size_t print_float(double value, char text[NUMBER_MAX])
 
 static struct str number_text(int64_t value, char text[NUMBER_MAX])
 {
-    return str_slice(text, (size_t)snprintf(text, NUMBER_MAX, "%lld", (long long)value));
+    return str_print_i64(value, text);
 }
 
 static struct str bool_text(bool value)

@@ -70,8 +70,10 @@ static enum reply_format format_by_headers(const struct call *call)
 {
     struct str accept = call_header(call, STR("accept"));
 
-    if (call->operator_socket || has_acs_header(call) || str_contains(accept, STR("json")))
+    if (call->operator_socket || str_contains(accept, STR("json")))
         return FORMAT_JSON;
+    if (has_acs_header(call))
+        return str_contains(accept, STR("xml")) ? FORMAT_XML : FORMAT_JSON;
     return FORMAT_XML;
 }
 

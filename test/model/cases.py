@@ -231,7 +231,7 @@ class Generator:
             self.add(path, "not text", value, self.with_(path, value), not_text, bytes_only=True, some=True)
         own = dict(self.pairs).get(path)
         if own is not None:
-            self.add(path, "name in other case", path.lower(), [*self.without(path), (path.lower(), own)], BASE)
+            self.add(path, "name in other case", path.lower(), [*self.without(path), (path.lower(), own)], BASE, some=True)
         self.repeated(field, path, bad, own if own is not None else "")
 
     def repeated(self, field, path, bad, first):
@@ -247,7 +247,8 @@ class Generator:
         if bad:
             wrong = row_expect(self.facts.bad(field), path)
             self.add(path, "repeated", "bad, good", self.with_(path, second, first), wrong, bytes_only=True)
-            self.add(path, "name in other case", path.lower() + " bad", [*self.without(path), (path.lower(), second)], wrong)
+            self.add(path, "name in other case", path.lower() + " bad", [*self.without(path), (path.lower(), second)], wrong,
+                     some=True)
             if network:
                 self.add(path, "in query and form", "form bad", self.with_(path, second), wrong, extra=((path, first or "zzz"),))
 

@@ -117,7 +117,7 @@ BASES = {
     "DescribeInstanceStatus": read(**R),
     "DescribeInstanceTypeFamilies": read(**R),
     "DescribeInstanceTypes": read(InstanceTypes__1="ecs.g6.large"),
-    "DescribeInstanceVncUrl": refused("NotSupported", 405, **R, InstanceId="{running}"),  # simulated machines have none
+    "DescribeInstanceVncUrl": refused(*NO_INSTANCE, **R, InstanceId=NOBODY),  # so many a minute of an instance
     "DescribeInstances": read(**R),
     "DescribeInvocationResults": read(**R),
     "DescribeInvocations": read(**R),

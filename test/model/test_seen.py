@@ -16,7 +16,7 @@ import urllib.parse
 import coverage
 import facts
 import replies
-from unseen import UNSEEN
+from unseen import SOMETIMES, UNSEEN
 
 FILE = os.environ.get("ECSD_REPLIES", "")
 
@@ -112,7 +112,7 @@ class Everything(unittest.TestCase):
         told = self.seen.rows()
         mentioned = mentioned_rows()
         documented = set(self.seen.facts.rows) - mentioned - told
-        never = mentioned - told
+        never = mentioned - told - set(SOMETIMES)
         listed = {name for name in UNSEEN if name.startswith("E_")}
         self.assertEqual(never - listed, set(), "errors that no test has seen")
         self.assertEqual(listed - never, set(), "listed as unseen, but seen")

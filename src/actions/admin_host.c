@@ -142,8 +142,10 @@ static int simulate(struct action *act, struct str host_id, struct str machine_i
     if (str_empty(host_id))
         return fail(act->fail, E_ADMIN_NOT_SIMULATED, subject);
     r = hv->ops->simulate(hv, host_id, machine_id, name, value, act->fail);
-    if (r == -E_UNSUPPORTED_OPERATION)
+    if (r == -E_UNSUPPORTED_OPERATION || r == -E_NOT_FOUND)
         return fail(act->fail, E_ADMIN_NOT_SIMULATED, subject);
+    if (r == -E_CONFLICT)
+        return fail(act->fail, E_ADMIN_GUEST_STATE, subject, name);
     if (r == -E_INVALID_PARAMETER || r == -E_INVALID)
         return fail(act->fail, E_ADMIN_SETTING, name, value.ptr ? value : STR(""));
     return action_failed(act, r);

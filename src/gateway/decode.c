@@ -403,6 +403,15 @@ static bool is_json_list(const struct shape_field *field, const struct item *who
            (field->flags & SHAPE_JSON || whole->value.ptr[0] == '[');
 }
 
+/* Clients send lists that they don't use with empty items: NULL when there are only such. */
+static const struct item *first_given(const struct view *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].value.len > 0)
+            return &list->items[i];
+    return NULL;
+}
+
 static int decode_list(struct decode *decode, const struct shape_field *field,
                        const struct view *view, char *place)
 {
@@ -419,8 +428,8 @@ static int decode_list(struct decode *decode, const struct shape_field *field,
     /* "[]" is a list that was given: it gets items, though none. */
     if (list.count == 0 && !is_json)
         return 0;
-    if (field->flags & SHAPE_REFUSED && list.count > 0)
-        return refuse(decode, field, view, list.items[0].value);
+    if (field->flags & SHAPE_REFUSED && first_given(&list))
+        return refuse(decode, field, view, first_given(&list)->value);
     if (count_members(&list) > max_items(field))
         return too_many(decode, field, view);
     if (field->kind == SHAPE_OBJECT)

@@ -42,7 +42,6 @@ struct request {
     struct str path;
     struct str query;
     struct str host;     /* with port, as the client called it */
-    struct str raw_host; /* the Host header, byte for byte */
     struct str authorization;
     struct params params;
 

@@ -70,8 +70,10 @@ static enum reply_format format_by_headers(const struct call *call)
 {
     struct str accept = call_header(call, STR("accept"));
 
-    if (call->operator_socket || has_acs_header(call) || str_contains(accept, STR("json")))
+    if (call->operator_socket || str_contains(accept, STR("json")))
         return FORMAT_JSON;
+    if (has_acs_header(call))
+        return str_contains(accept, STR("xml")) ? FORMAT_XML : FORMAT_JSON;
     return FORMAT_XML;
 }
 
@@ -145,8 +147,8 @@ int route_read(struct request *request)
     request->format = format_by_headers(call);
     request->path = target.path;
     request->query = target.query;
-    request->raw_host = call_header(call, STR("host"));
-    request->host = str_empty(request->raw_host) ? target.authority : str_trim(request->raw_host);
+    /* RFC 9112 §3.2.2: what an absolute target names goes before the Host header. */
+    request->host = str_empty(target.authority) ? str_trim(call_header(call, STR("host"))) : target.authority;
     request->authorization = call_header(call, STR("authorization"));
     r = is_plain_call(call) ? read_parameters(request, target.query)
                             : fail(&request->fail, E_UNSUPPORTED_HTTP_METHOD);

@@ -173,11 +173,12 @@ static void parse_connection(struct str value, struct head *head)
         (void)str_split(rest, ',', &word, &next); /* without a comma the rest is the word */
         word = str_trim(word);
         if (str_eq_nocase(word, STR("close")))
-            head->keep_alive = false;
+            head->close = true;
         else if (str_eq_nocase(word, STR("keep-alive")))
             head->keep_alive = true;
         rest = next;
     }
+    head->keep_alive &= !head->close; /* RFC 9112 §9.3 */
 }
 
 static const char *note_host(struct str value, bool http11, struct head *head)
@@ -307,7 +308,8 @@ static enum parse_result take_size_byte(struct chunk_scan *scan, char c)
     if (scan->state != CHUNK_EXTENSION && digit >= 0) {
         scan->state = CHUNK_SIZE_DIGITS;
         scan->left = scan->left * 16 + (uint64_t)digit;
-        return scan->left > CHUNK_SIZE_MAX ? PARSE_BAD : PARSE_MORE;
+        scan->overhead += scan->left == 0; /* zeros before a size have no end of their own */
+        return scan->left > CHUNK_SIZE_MAX || scan->overhead > CHUNK_OVERHEAD_MAX ? PARSE_BAD : PARSE_MORE;
     }
     if (scan->state == CHUNK_SIZE || c == '\n')
         return PARSE_BAD;

@@ -38,6 +38,7 @@ struct head {
     bool has_content_length;
     bool chunked;
     bool keep_alive;
+    bool close; /* the option was there: no keep-alive beside it counts */
     bool expect_continue;
 };
 /* `text` is a complete head. PARSE_OK, PARSE_BAD (with the reason), PARSE_HEADERS_TOO_BIG or PARSE_VERSION. */

@@ -31,6 +31,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("ECSD_BUILD", ROOT / "build"))
 SLOW = float(os.environ.get("ECSD_SLOW", "1"))  # sanitizers: everything takes longer
+REPLIES = os.environ.get("ECSD_REPLIES")  # a file that gets a line of each reply; test/model reads it
 REGION = "cn-hangzhou"
 IMAGE = "debian_12_6_x64_20G_alibase_20240711.vhd"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -53,6 +54,13 @@ def sign_v1(method, params, secret, digest="sha1"):
     canonical = "&".join(f"{quote(k)}={quote(v)}" for k, v in sorted(params.items()))
     text = f"{method}&%2F&{quote(canonical)}"
     return base64.b64encode(hmac.new((secret + "&").encode(), text.encode(), digest).digest()).decode()
+
+
+def record(**seen):
+    """For whoever asks which actions and errors the tests have seen."""
+    if REPLIES:
+        with open(REPLIES, "a", encoding="utf-8") as file:
+            file.write(json.dumps(seen) + "\n")
 
 
 class Reply:
@@ -158,7 +166,10 @@ class Daemon:
         try:
             connection.request(method, target, body=body, headers=headers or {})
             reply = connection.getresponse()
-            return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+            reply = Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+            record(target=target, headers=headers or {}, sent=body.decode("latin-1") if isinstance(body, bytes) else "",
+                   status=reply.status, type=reply.headers.get("content-type", ""), body=reply.body.decode(errors="replace"))
+            return reply
         except OSError as error:
             if self.process.poll() is None:
                 raise
@@ -222,6 +233,7 @@ class Daemon:
         """ecsctl; its standard output. With ok=None any exit code will do."""
         done = subprocess.run([str(BUILD / "ecsctl"), "--data", str(self.data), *map(str, words)], capture_output=True,
                               text=True, timeout=60 * SLOW)
+        record(words=[str(word) for word in words], out=done.stdout, err=done.stderr)
         if ok is not None and (done.returncode == 0) != ok:
             raise AssertionError(f"ecsctl {words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout

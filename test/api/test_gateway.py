@@ -260,6 +260,9 @@ class Replies(GatewayTest):
                         self.assertGreaterEqual(reply.status, 400)
                         self.assertTrue(reply.json["Code"], reply)
             self.assertEqual(self.ecs.send("GET", "/?AccessKeyId=a&" + bad).xml.tag, "Error")
+            for accept, xml in (("text/xml", True), ("application/json", False), ("*/*", False)):
+                reply = self.ecs.send("GET", "/?" + bad, {"x-acs-action": "DescribeRegions", "accept": accept})
+                self.assertEqual(reply.headers["content-type"].startswith("text/xml"), xml, (bad[:40], accept))
         self.assertIn("Code", self.ecs.send("PUT", "/?Format=JSON").json)
         self.assertEqual(self.ecs.send("PUT", "/?Format=XML", {"accept": "application/json"}).xml.tag, "Error")
 

@@ -38,6 +38,7 @@ struct wanted {
     struct disk_spec system;
     struct disk_spec *maybe;
     struct str refused;
+    struct str_list refused_ids;
     struct opt_int loose;
 };
 
@@ -115,6 +116,10 @@ static const struct shape_field fields[] = {
      .flags = SHAPE_REFUSED,
      AT(refused),
      .default_text = "no"},
+    {.name = "RefusedIds",
+     .kind = SHAPE_STR,
+     .flags = SHAPE_LIST | SHAPE_REFUSED,
+     AT(refused_ids)},
     {.name = "Loose", .kind = SHAPE_INT, .flags = SHAPE_OPT | SHAPE_NUMTEXT, AT(loose)},
 };
 static const struct shape shape = {
@@ -188,7 +193,7 @@ static void scalars(void **state)
 static void absent_is_default_and_empty_is_absent(void **state)
 {
     struct wanted *w = decoded("InstanceId=i-1&ForceStop=&DryRun=&StoppedMode=&Amount=&Price=&Time="
-                               "&Id.1=&JsonIds=&Refused=");
+                               "&Id.1=&JsonIds=&Refused=&RefusedIds.1=&RefusedIds.2=");
 
     (void)state; /* the arena is */
     assert_false(w->force);
@@ -199,6 +204,7 @@ static void absent_is_default_and_empty_is_absent(void **state)
     assert_true(w->time == 0);
     assert_int_equal(w->ids.count, 0);
     assert_int_equal(w->json_ids.count, 0);
+    assert_int_equal(w->refused_ids.count, 0);
     assert_null(w->maybe);
     assert_str(w->refused, "no");
 }
@@ -250,6 +256,7 @@ static void json_arrays(void **state)
     assert_null(decoded("InstanceId=i")->json_ids.items);
     assert_int_equal(decoded("InstanceId=i&JsonIds.1=a")->json_ids.count, 1);
     assert_str(decoded("InstanceId=i&JsonIds=[12]")->json_ids.items[0], "12");
+    refused("InstanceId=i&RefusedIds.1=&RefusedIds.2=a", E_INVALID_PARAMETER, "\"RefusedIds\"");
     refused("InstanceId=i&JsonIds=i-1", E_INVALID_PARAMETER, "\"JsonIds\"");
     refused("InstanceId=i&JsonIds={}", E_INVALID_PARAMETER, "\"JsonIds\"");
     refused("InstanceId=i&JsonIds=[[1]]", E_INVALID_PARAMETER, "\"JsonIds\"");

@@ -116,6 +116,10 @@ static void test_fields(void **state)
     assert_true(str_eq(head.headers[2].value, STR("two words")));
     assert_true(head.expect_continue);
     assert_false(head.keep_alive);
+    assert_int_equal(read_head(STR(LINE HOST "Connection: close, keep-alive\r\nConnection: keep-alive\r\n\r\n"), &arena, &head,
+                               &reason),
+                     PARSE_OK);
+    assert_false(head.keep_alive);
     assert_int_equal(read_head(STR("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"), &arena, &head, &reason), PARSE_OK);
     assert_true(head.keep_alive);
     arena_done(&arena);
@@ -239,6 +243,12 @@ static void test_chunk_overhead(void **state)
     buf_init(&body, 1 << 20);
     for (int i = 0; i < 1000; i++)
         buf_add_cstr(&text, "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n");
+    assert_int_equal(read_chunks(buf_str(&text), 1 << 20, &body, &used), PARSE_BAD);
+    assert_true(used < text.len);
+    buf_done(&text);
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < 20000; i++)
+        buf_add_cstr(&text, "0");
     assert_int_equal(read_chunks(buf_str(&text), 1 << 20, &body, &used), PARSE_BAD);
     assert_true(used < text.len);
     buf_done(&text);

@@ -184,20 +184,35 @@ static bool signs_what_we_use(const struct call *call, struct str signed_headers
     return true;
 }
 
-static bool names_need_encoding(const struct params *params)
+static bool needs_encoding(struct str name)
 {
-    for (size_t i = 0; i < params->count; i++) {
-        struct str name = params->items[i].name;
+    return out_percent_length(name, false) != name.len;
+}
 
-        for (size_t k = 0; k < name.len && params->items[i].source == PARAM_QUERY; k++) {
-            char c = name.ptr[k];
-
-            if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
-                !strchr("-_.~", c))
-                return true;
-        }
-    }
+/* With these left as they are, one name could stand for several parameters, or for another name. */
+static bool is_ambiguous(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] <= ' ' || strchr("&=%", name.ptr[i]))
+            return true;
     return false;
+}
+
+/* Is there a name that raw is another text, and none whose raw text could be misread? */
+static bool may_be_raw(const struct params *params)
+{
+    bool differs = false;
+
+    for (size_t i = 0; i < params->count; i++) {
+        const struct param *param = &params->items[i];
+
+        if (param->source != PARAM_QUERY)
+            continue;
+        if (is_ambiguous(param->name))
+            return false;
+        differs |= needs_encoding(param->name);
+    }
+    return differs;
 }
 
 bool auth_v3_matches(struct arena *arena, const struct call *call, const struct params *params,
@@ -220,7 +235,7 @@ bool auth_v3_matches(struct arena *arena, const struct call *call, const struct 
         return false;
     if (equal_constant_time(auth_v3_sign(arena, secret, string), fields->signature))
         return true;
-    if (!names_need_encoding(params))
+    if (!may_be_raw(params))
         return false;
     canonical = auth_v3_canonical(arena, call, params, fields->signed_headers, payload, true);
     return equal_constant_time(auth_v3_sign(arena, secret, auth_v3_string(arena, canonical)),

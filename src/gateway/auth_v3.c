@@ -169,18 +169,45 @@ static bool lists(struct str signed_headers, struct str name)
     return false;
 }
 
+static size_t count_headers(const struct call *call, struct str name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < call->header_count; i++)
+        count += str_eq_nocase(call->headers[i].name, name);
+    return count;
+}
+
+static size_t count_names(struct str signed_headers)
+{
+    size_t count = 0;
+
+    for (; signed_headers.len > 0; count++) {
+        struct str name;
+
+        (void)str_split(signed_headers, ';', &name, &signed_headers); /* false: the last one */
+    }
+    return count;
+}
+
 /*
  * Headers that decide what is done, and when, have to be under the signature when they are
- * there.
+ * there, and only once: of two, their order decides which we go by, and that nobody signs. A list
+ * that is too long to be looked at whole signs nothing.
  */
 static bool signs_what_we_use(const struct call *call, struct str signed_headers)
 {
     static const struct str used[] = {STR_INIT("x-acs-action"), STR_INIT("x-acs-version"),
                                       STR_INIT("x-acs-date"), STR_INIT("x-acs-signature-nonce")};
 
-    for (size_t i = 0; i < countof(used); i++)
-        if (call_header(call, used[i]).ptr && !lists(signed_headers, used[i]))
+    if (count_names(signed_headers) > SIGNED_HEADERS_MAX)
+        return false;
+    for (size_t i = 0; i < countof(used); i++) {
+        size_t count = count_headers(call, used[i]);
+
+        if (count > 1 || (count == 1 && !lists(signed_headers, used[i])))
             return false;
+    }
     return true;
 }
 

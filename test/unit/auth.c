@@ -144,6 +144,22 @@ static void v1_takes_what_clients_differ_in(void **state)
     assert_false(v1_fits("A=1&B=", "", STR("POST&%2F&")));
 }
 
+/* PHP signs no empty values: then they do not count, whoever put them there. */
+static void v1_unsigned_empty_values_are_gone(void **state)
+{
+    struct params params = {.count = 0};
+    struct str signature = auth_v1_sign(&arena, HASH_SHA1, STR("s"), STR("POST&%2F&A%3D1"));
+    struct str mine;
+
+    (void)state; /* the arena is */
+    assert_int_equal(params_add(&params, &arena, STR("A=1&Description="), PARAM_QUERY, NULL), 0);
+    params_sort(&params);
+    assert_str(params_get(&params, STR("Description")), "");
+    assert_true(auth_v1_matches(&arena, STR("POST"), &params, HASH_SHA1, STR("s"), signature, &mine));
+    assert_null(params_get(&params, STR("Description")).ptr);
+    assert_str(params_get(&params, STR("A")), "1");
+}
+
 /* ── V3 ── */
 
 struct v3 {
@@ -368,6 +384,7 @@ int main(void)
         TEST(v1_vectors),
         TEST(v1_old_documentation_never_fits),
         TEST(v1_takes_what_clients_differ_in),
+        TEST(v1_unsigned_empty_values_are_gone),
         TEST(v3_vectors),
         TEST(v3_parses_fields_in_any_order),
         TEST(v3_binds_what_we_go_by),

@@ -83,6 +83,14 @@ static bool has_empty(const struct params *params)
     return false;
 }
 
+/* Nobody signed them: who reads the parameters from now on does not see them. */
+static void drop_empty(struct params *params)
+{
+    for (size_t i = 0; i < params->count; i++)
+        if (params->items[i].value.len == 0)
+            params->items[i].shadowed = true;
+}
+
 bool auth_v1_matches(struct arena *arena, struct str method, struct params *params,
                      enum hash_kind kind, struct str secret, struct str signature,
                      struct str *ret_string)
@@ -92,8 +100,10 @@ bool auth_v1_matches(struct arena *arena, struct str method, struct params *para
     if (fits(arena, kind, secret, string, signature))
         return true;
     if (has_empty(params) &&
-        fits(arena, kind, secret, auth_v1_string(arena, method, params, true), signature))
+        fits(arena, kind, secret, auth_v1_string(arena, method, params, true), signature)) {
+        drop_empty(params);
         return true;
+    }
     if (params_prefer_query(params, true)) {
         if (fits(arena, kind, secret, auth_v1_string(arena, method, params, false), signature))
             return true;

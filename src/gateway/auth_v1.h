@@ -17,8 +17,9 @@ struct str auth_v1_string(struct arena *arena, struct str method, const struct p
 struct str auth_v1_sign(struct arena *arena, enum hash_kind kind, struct str secret,
                         struct str string);
 /*
- * Does `signature` fit under `secret`? Tries what real clients differ in: empty values left out,
- * query before form (the parameters then keep that precedence). On a mismatch *ret_string is the
+ * Does `signature` fit under `secret`? Tries what real clients differ in: empty values left out
+ * (they are then as if they had not come), query before form (the parameters then keep that
+ * precedence). On a mismatch *ret_string is the
  * regular string to sign.
  */
 bool auth_v1_matches(struct arena *arena, struct str method, struct params *params,

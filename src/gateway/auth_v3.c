@@ -169,35 +169,77 @@ static bool lists(struct str signed_headers, struct str name)
     return false;
 }
 
+static size_t count_headers(const struct call *call, struct str name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < call->header_count; i++)
+        count += str_eq_nocase(call->headers[i].name, name);
+    return count;
+}
+
+static size_t count_names(struct str signed_headers)
+{
+    size_t count = 0;
+
+    for (; signed_headers.len > 0; count++) {
+        struct str name;
+
+        (void)str_split(signed_headers, ';', &name, &signed_headers); /* false: the last one */
+    }
+    return count;
+}
+
 /*
  * Headers that decide what is done, and when, have to be under the signature when they are
- * there.
+ * there, and only once: of two, their order decides which we go by, and that nobody signs. A list
+ * that is too long to be looked at whole signs nothing.
  */
 static bool signs_what_we_use(const struct call *call, struct str signed_headers)
 {
     static const struct str used[] = {STR_INIT("x-acs-action"), STR_INIT("x-acs-version"),
                                       STR_INIT("x-acs-date"), STR_INIT("x-acs-signature-nonce")};
 
-    for (size_t i = 0; i < countof(used); i++)
-        if (call_header(call, used[i]).ptr && !lists(signed_headers, used[i]))
+    if (count_names(signed_headers) > SIGNED_HEADERS_MAX)
+        return false;
+    for (size_t i = 0; i < countof(used); i++) {
+        size_t count = count_headers(call, used[i]);
+
+        if (count > 1 || (count == 1 && !lists(signed_headers, used[i])))
             return false;
+    }
     return true;
 }
 
-static bool names_need_encoding(const struct params *params)
+static bool needs_encoding(struct str name)
 {
-    for (size_t i = 0; i < params->count; i++) {
-        struct str name = params->items[i].name;
+    return out_percent_length(name, false) != name.len;
+}
 
-        for (size_t k = 0; k < name.len && params->items[i].source == PARAM_QUERY; k++) {
-            char c = name.ptr[k];
-
-            if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
-                !strchr("-_.~", c))
-                return true;
-        }
-    }
+/* With these left as they are, one name could stand for several parameters, or for another name. */
+static bool is_ambiguous(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] <= ' ' || strchr("&=%", name.ptr[i]))
+            return true;
     return false;
+}
+
+/* Is there a name that raw is another text, and none whose raw text could be misread? */
+static bool may_be_raw(const struct params *params)
+{
+    bool differs = false;
+
+    for (size_t i = 0; i < params->count; i++) {
+        const struct param *param = &params->items[i];
+
+        if (param->source != PARAM_QUERY)
+            continue;
+        if (is_ambiguous(param->name))
+            return false;
+        differs |= needs_encoding(param->name);
+    }
+    return differs;
 }
 
 bool auth_v3_matches(struct arena *arena, const struct call *call, const struct params *params,
@@ -220,7 +262,7 @@ bool auth_v3_matches(struct arena *arena, const struct call *call, const struct 
         return false;
     if (equal_constant_time(auth_v3_sign(arena, secret, string), fields->signature))
         return true;
-    if (!names_need_encoding(params))
+    if (!may_be_raw(params))
         return false;
     canonical = auth_v3_canonical(arena, call, params, fields->signed_headers, payload, true);
     return equal_constant_time(auth_v3_sign(arena, secret, auth_v3_string(arena, canonical)),

@@ -500,20 +500,25 @@ static int check_nested(struct decode *decode, const struct shape_field *field,
     return 0;
 }
 
+/* Does anything have a value that decode_object would take for this field? */
 static bool is_present(struct decode *decode, const struct shape_field *field,
                        const struct view *view)
 {
     const struct item *whole = view_find(view, field->name);
+    bool is_list = field->flags & SHAPE_LIST;
     struct view under;
 
-    if (field->flags & SHAPE_LIST ? is_json_list(field, whole) : is_given(field, whole))
+    if (is_list ? is_json_list(field, whole) : is_given(field, whole))
         return true;
-    if (!(field->flags & SHAPE_LIST) && field->kind != SHAPE_OBJECT)
+    if (!is_list && field->kind != SHAPE_OBJECT)
         return false;
-    under = view_under(decode, view, field->name);
-    for (size_t i = 0; i < under.count; i++)
-        if (under.items[i].value.len > 0 || field->flags & SHAPE_FREE)
+    under = is_list ? view_list(decode, view, field->name) : view_under(decode, view, field->name);
+    for (size_t i = 0; i < under.count; i++) {
+        bool is_part = field->kind == SHAPE_OBJECT || under.items[i].name.len == 0;
+
+        if (is_part && (under.items[i].value.len > 0 || field->flags & SHAPE_FREE))
             return true;
+    }
     return false;
 }
 

@@ -35,6 +35,14 @@ void domain_target(size_t n, char ret[DOMAIN_TARGET_BYTES])
         (void)snprintf(ret, DOMAIN_TARGET_BYTES, "vd%c%c", (char)('a' + n / 26 - 1), (char)('a' + n % 26));
 }
 
+/* U+FFFE and U+FFFF are valid UTF-8, but no characters of XML. */
+static bool is_noncharacter(struct str text, size_t at)
+{
+    const uint8_t *c = (const uint8_t *)text.ptr + at;
+
+    return text.len - at >= 3 && c[0] == 0xef && c[1] == 0xbf && c[2] >= 0xbe;
+}
+
 static void add_text(struct buf *out, struct str text)
 {
     static const char *const words[256] = {
@@ -45,6 +53,8 @@ static void add_text(struct buf *out, struct str text)
 
         if (words[c])
             buf_add_cstr(out, words[c]);
+        else if (is_noncharacter(text, i))
+            i += 2;
         else if (c >= 0x20)
             buf_add_char(out, (char)c);
     }

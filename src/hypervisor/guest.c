@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#define COUNT_MAX ((int64_t)1 << 60) /* of starts and of what was written: two of them can be added */
+
 enum machine_state guest_state(const struct guest *guest)
 {
     static const enum machine_state states[GUEST_PHASE_COUNT] = {
@@ -23,6 +25,58 @@ static bool guest_alive(const struct guest *guest)
 static bool guest_frozen(const struct guest *guest)
 {
     return (guest->paused || guest->hang) && guest->phase != GUEST_ENDING;
+}
+
+/* ── what comes from a file ── */
+
+static bool is_between(int64_t value, int64_t max)
+{
+    return value >= 0 && value <= max;
+}
+
+bool guest_data_is_sound(const struct sim_disk *data)
+{
+    return is_between(data->durable, COUNT_MAX) && is_between(data->cached, COUNT_MAX) &&
+           is_between(data->lost, COUNT_MAX);
+}
+
+static bool disks_are_sound(const struct guest *guest)
+{
+    for (uint32_t i = 0; i < guest->disk_count; i++)
+        if (!guest_data_is_sound(&guest->disks[i].data))
+            return false;
+    return true;
+}
+
+/* Invariants 2 and 3: the clock of the phase runs, stands still, or there is none. */
+static bool clock_is_sound(const struct guest *guest)
+{
+    bool timed = guest->phase != GUEST_OFF && guest->phase != GUEST_RUNNING;
+
+    if (timed && !guest_frozen(guest))
+        return is_between(guest->due_us, SIM_TIME_MAX + 2 * GUEST_LENGTH_MAX_US);
+    return guest->due_us == USEC_NEVER && is_between(guest->left_us, 2 * GUEST_LENGTH_MAX_US);
+}
+
+bool guest_is_sound(const struct guest *guest)
+{
+    if (guest->phase == GUEST_OFF && (guest->paused || guest->pressed))
+        return false;
+    return is_between(guest->incarnation, COUNT_MAX) && is_between(guest->since_us, SIM_TIME_MAX) &&
+           is_between(guest->boot_us, GUEST_LENGTH_MAX_US) &&
+           is_between(guest->shutdown_us, GUEST_LENGTH_MAX_US) && clock_is_sound(guest) &&
+           disks_are_sound(guest);
+}
+
+bool guest_arg_is_sound(const struct guest *guest, enum guest_verb verb, int64_t arg)
+{
+    if (verb == GUEST_START)
+        return arg > 0 && arg <= COUNT_MAX;
+    if (verb == GUEST_CLEAR)
+        return arg >= 0 && arg < guest->disk_count;
+    if (verb == GUEST_SET_BOOT || verb == GUEST_SET_SHUTDOWN)
+        return is_between(arg, GUEST_LENGTH_MAX_US);
+    return verb < GUEST_VERB_COUNT;
 }
 
 /* ── disks: what the system has written and what of it has reached the medium ── */

@@ -87,6 +87,16 @@ struct guest {
     (10 *                                                                                          \
      USEC_PER_MSEC) /* from the order to the reaped process: 4 to 17 ms were measured with QEMU */
 
+/* The last moment of the year 9999: time in the simulated world never gets there. */
+#define SIM_TIME_MAX ((usec_t)253402300799 * USEC_PER_SEC)
+/* No phase is set to take longer than this (the operator's knobs allow 12 days). */
+#define GUEST_LENGTH_MAX_US (1000 * 24 * USEC_PER_HOUR)
+
+/* Do the invariants hold, and are all numbers so small that sums of them are numbers? For what comes from a file. */
+bool guest_is_sound(const struct guest *guest);
+bool guest_data_is_sound(const struct sim_disk *data);
+/* Is it something that `verb` takes? */
+bool guest_arg_is_sound(const struct guest *guest, enum guest_verb verb, int64_t arg);
 enum machine_state guest_state(const struct guest *guest);
 /* 1: apply would change something; 0: nothing to do (idempotence, or the machine takes no notice);
  * -E_GONE, -E_BUSY, -E_CONFLICT. */

@@ -180,8 +180,10 @@ static int sim_define(struct hypervisor *hv, struct str host_id, const struct ma
     }
     if (is_new || !spec_is_same(machine, spec))
         r = machine_redefine(sim, machine, spec, now_us);
-    if (r < 0 && is_new)
+    if (r < 0 && is_new) {
         sim_machine_drop(sim, machine);
+        sim->next_number--; /* the journal has not seen it */
+    }
     sim_unlock(sim);
     return r;
 }

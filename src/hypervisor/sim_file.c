@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+#define NUMBERS_LOST_MAX (1u << 16)
+
 /* Kinds of records. The journal holds these numbers: add at the end only. */
 enum {
     RECORD_HOST = 1,  /* number: host; tail: its id */
@@ -400,7 +402,8 @@ static int replay_new_host(struct replay *replay, const struct journal_record *r
 {
     struct sim_host *host;
 
-    if (tail.len == 0 || tail.len > SIM_ID_MAX || record->number == UINT32_MAX)
+    /* The file's numbers are the program's: hosts are written in their order and never dropped. */
+    if (tail.len == 0 || tail.len > SIM_ID_MAX || record->number > replay->sim->host_count)
         return -E_IO;
     host = sim_host_find(replay->sim, tail);
     if (!host)
@@ -408,7 +411,6 @@ static int replay_new_host(struct replay *replay, const struct journal_record *r
     host->written = true;
     replay->hosts = make_room(replay->hosts, &replay->host_room, record->number);
     replay->hosts[record->number] = host;
-    /* The file's numbers are the program's: hosts are written in their order and never dropped. */
     return host->number == record->number ? 0 : -E_IO;
 }
 
@@ -416,7 +418,7 @@ static int replay_host_knob(struct replay *replay, const struct journal_record *
 {
     struct sim_host *host = replay_host(replay, record->number);
 
-    if (!host || record->what >= HOST_KNOB_COUNT)
+    if (!host || record->what >= HOST_KNOB_COUNT || record->value < 0 || record->value > GUEST_LENGTH_MAX_US)
         return -E_IO;
     host->knobs[record->what] = record->value;
     return 0;
@@ -439,6 +441,19 @@ static void replay_settle(struct sim_machine *machine, usec_t time_us)
         continue;
 }
 
+/*
+ * Numbers are given out one after the other, and a machine keeps its own. The program that wrote the file left out those
+ * whose record could not be written: some, never millions, for which there would have to be room here.
+ */
+static bool number_is_free(const struct replay *replay, const struct sim_machine *machine, uint32_t number)
+{
+    const struct sim_machine *holder = replay_machine(replay, number);
+
+    if (machine)
+        return holder == machine;
+    return !holder && number < UINT32_MAX && number <= (uint64_t)replay->sim->next_number + NUMBERS_LOST_MAX;
+}
+
 static int replay_define(struct replay *replay, const struct journal_record *record,
                          struct str tail)
 {
@@ -448,9 +463,11 @@ static int replay_define(struct replay *replay, const struct journal_record *rec
     struct guest before;
     struct str id = take_str(&in, SIM_ID_MAX);
 
-    if (!host || id.len == 0 || record->number == UINT32_MAX)
+    if (!host || id.len == 0)
         return -E_IO;
     machine = sim_machine_find(host, id);
+    if (!number_is_free(replay, machine, record->number))
+        return -E_IO;
     if (!machine)
         machine = sim_machine_new(replay->sim, host, id);
     replay->machines = make_room(replay->machines, &replay->machine_room, record->number);
@@ -463,8 +480,10 @@ static int replay_define(struct replay *replay, const struct journal_record *rec
     before = machine->guest;
     take_guest(&in, &machine->guest);
     before.disks = take_disks(&in, &machine->guest);
-    if (in.bad || in.rest.len > 0)
+    if (in.bad || in.rest.len > 0 || !guest_is_sound(&machine->guest)) {
+        xfree(before.disks);
         return -E_IO;
+    }
     sim_disks_move(replay->sim, &before, &machine->guest);
     guest_done(&before);
     return 0;
@@ -489,7 +508,7 @@ static int replay_kept(struct replay *replay, struct str tail)
     struct str id = take_str(&in, SIM_TEXT_MAX);
     struct sim_disk data = take_data(&in);
 
-    if (in.bad || in.rest.len > 0 || id.len == 0)
+    if (in.bad || in.rest.len > 0 || id.len == 0 || !guest_data_is_sound(&data))
         return -E_IO;
     sim_keep(replay->sim, id, &data);
     return 0;
@@ -499,15 +518,6 @@ static int replay_disk_delete(struct replay *replay, struct str tail)
 {
     sim_unkeep(replay->sim, tail);
     return 0;
-}
-
-static bool order_is_sane(const struct guest *guest, enum guest_verb verb, int64_t arg)
-{
-    if (verb == GUEST_START)
-        return arg > 0;
-    if (verb == GUEST_CLEAR)
-        return arg >= 0 && arg < guest->disk_count;
-    return verb < GUEST_VERB_COUNT;
 }
 
 static int replay_order(struct replay *replay, const struct journal_record *record)
@@ -520,7 +530,7 @@ static int replay_order(struct replay *replay, const struct journal_record *reco
     replay_settle(machine, record->time_us);
     /* Only orders that acted were written, and they act again: anything else is another program's
      * file. */
-    if (!order_is_sane(&machine->guest, verb, record->value) ||
+    if (!guest_arg_is_sound(&machine->guest, verb, record->value) ||
         guest_check(&machine->guest, verb, record->value) <= 0)
         return -E_IO;
     guest_apply(&machine->guest, verb, record->value, record->time_us);
@@ -531,7 +541,7 @@ static int replay_record(void *arg, const struct journal_record *record, struct 
 {
     struct replay *replay = arg;
 
-    if (record->time_us < replay->sim->last_us)
+    if (record->time_us < replay->sim->last_us || record->time_us > SIM_TIME_MAX)
         return -E_IO;
     replay->sim->last_us = record->time_us;
     switch (record->kind) {

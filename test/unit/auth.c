@@ -144,6 +144,22 @@ static void v1_takes_what_clients_differ_in(void **state)
     assert_false(v1_fits("A=1&B=", "", STR("POST&%2F&")));
 }
 
+/* PHP signs no empty values: then they do not count, whoever put them there. */
+static void v1_unsigned_empty_values_are_gone(void **state)
+{
+    struct params params = {.count = 0};
+    struct str signature = auth_v1_sign(&arena, HASH_SHA1, STR("s"), STR("POST&%2F&A%3D1"));
+    struct str mine;
+
+    (void)state; /* the arena is */
+    assert_int_equal(params_add(&params, &arena, STR("A=1&Description="), PARAM_QUERY, NULL), 0);
+    params_sort(&params);
+    assert_str(params_get(&params, STR("Description")), "");
+    assert_true(auth_v1_matches(&arena, STR("POST"), &params, HASH_SHA1, STR("s"), signature, &mine));
+    assert_null(params_get(&params, STR("Description")).ptr);
+    assert_str(params_get(&params, STR("A")), "1");
+}
+
 /* ── V3 ── */
 
 struct v3 {
@@ -272,6 +288,31 @@ static void v3_refuses_unsigned_action(void **state)
     }
 }
 
+/* Two headers of one name, or a list that nobody reads to its end: signed, but not bound to what is done. */
+static void v3_refuses_what_a_signature_cannot_bind(void **state)
+{
+    struct header headers[] = {{STR("x-acs-action"), STR("StopInstance")},
+                               {STR("X-Acs-Action"), STR("DeleteInstance")}};
+    struct v3 v3 = {.call = {.method = STR("POST"), .headers = headers}};
+    struct str payload = STR("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    struct str list = STR("x-acs-action");
+    bool fits[3];
+
+    (void)state; /* the arena is */
+    for (int i = 0; i < 3; i++) { /* one header; two of it; one that stands behind 128 others */
+        struct str canonical;
+
+        for (int k = 0; i == 2 && k < 128; k++)
+            list = arena_printf(&arena, "a;%.*s", STR_ARG(list));
+        v3.call.header_count = i == 1 ? 2 : 1;
+        canonical = auth_v3_canonical(&arena, &v3.call, &v3.params, list, payload, false);
+        v3.fields.signed_headers = list;
+        v3.fields.signature = auth_v3_sign(&arena, STR("s"), auth_v3_string(&arena, canonical));
+        fits[i] = v3_fits(&v3, STR("s"));
+    }
+    assert_true(fits[0] && !fits[1] && !fits[2]);
+}
+
 /* Names with a special character: half of the SDKs encode them, half do not. */
 static void v3_takes_raw_names(void **state)
 {
@@ -293,6 +334,37 @@ static void v3_takes_raw_names(void **state)
     }
 }
 
+/* The query with its right signature, under another query. */
+static bool v3_fits_another(const char *query, const char *another)
+{
+    struct header headers[] = {{STR("host"), STR("h")}};
+    struct str payload = STR("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    struct v3 v3 = {.call = {.method = STR("POST"), .headers = headers, .header_count = 1}};
+    struct params sent = {.count = 0};
+    struct str canonical;
+
+    assert_int_equal(params_add(&v3.params, &arena, str_from(query), PARAM_QUERY, NULL), 0);
+    assert_int_equal(params_add(&sent, &arena, str_from(another), PARAM_QUERY, NULL), 0);
+    params_sort(&v3.params);
+    params_sort(&sent);
+    canonical = auth_v3_canonical(&arena, &v3.call, &v3.params, STR("host"), payload, false);
+    v3.fields.signed_headers = STR("host");
+    v3.fields.signature = auth_v3_sign(&arena, STR("s"), auth_v3_string(&arena, canonical));
+    assert_true(v3_fits(&v3, STR("s")));
+    v3.params = sent;
+    return v3_fits(&v3, STR("s"));
+}
+
+/* Raw names are taken, but none that reads as several parameters, or as another name. */
+static void v3_raw_names_hide_nothing(void **state)
+{
+    (void)state; /* the arena is */
+    assert_true(v3_fits_another("A=1&B=2", "B=2&A=1"));
+    assert_false(v3_fits_another("Amount=1&DryRun=true&Id=i", "Amount%3D1%26DryRun=true&Id=i"));
+    assert_false(v3_fits_another("DryRun=&Id=i", "DryRun%3D%26Id=i"));
+    assert_false(v3_fits_another("Map.%23a=v", "Map.%2523a=v"));
+}
+
 static void v3_joins_a_header_that_came_twice(void **state)
 {
     struct header headers[] = {{STR("X-Acs-Tag"), STR(" b ")}, {STR("x-acs-tag"), STR("a")}};
@@ -312,11 +384,14 @@ int main(void)
         TEST(v1_vectors),
         TEST(v1_old_documentation_never_fits),
         TEST(v1_takes_what_clients_differ_in),
+        TEST(v1_unsigned_empty_values_are_gone),
         TEST(v3_vectors),
         TEST(v3_parses_fields_in_any_order),
         TEST(v3_binds_what_we_go_by),
         TEST(v3_refuses_unsigned_action),
+        TEST(v3_refuses_what_a_signature_cannot_bind),
         TEST(v3_takes_raw_names),
+        TEST(v3_raw_names_hide_nothing),
         TEST(v3_joins_a_header_that_came_twice),
     };
 

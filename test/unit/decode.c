@@ -272,6 +272,42 @@ static void required_comes_before_types(void **state)
     refused("InstanceId=i&Amount=x&Tag.2.Value=v", E_MISSING_PARAMETER, "\"Tag.2.Key\"");
 }
 
+/* What only looks like a member of a required list does not stand for one. */
+static void required_lists_have_members(void **state)
+{
+    static const struct shape_field lists[] = {
+        {.name = "Id", .kind = SHAPE_STR, .flags = SHAPE_LIST | SHAPE_REQUIRED, AT(ids)},
+        {.name = "Tag",
+         .kind = SHAPE_OBJECT,
+         .flags = SHAPE_LIST | SHAPE_REQUIRED,
+         AT(tags),
+         .object = &pair_shape},
+    };
+    static const struct shape listed = {
+        .size = sizeof(struct wanted), .fields = lists, .count = countof(lists)};
+    static const struct {
+        const char *query;
+        int result;
+    } cases[] = {
+        {"Id.1=a&Tag.1.Key=k", 0},
+        {"Id.x=a&Tag.1.Key=k", -E_MISSING_PARAMETER},
+        {"Id.1.x=a&Tag.1.Key=k", -E_MISSING_PARAMETER},
+        {"Id.1=&Tag.1.Key=k", -E_MISSING_PARAMETER},
+        {"Id.1=a&Tag.1x.Key=k", -E_MISSING_PARAMETER},
+        {"Id.1=a&Tag.Key=k", -E_MISSING_PARAMETER},
+    };
+
+    (void)state; /* the arena is */
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct params params = {.count = 0};
+        struct wanted wanted = {.ids = {NULL, 0}};
+
+        assert_int_equal(params_add(&params, &arena, str_from(cases[i].query), PARAM_QUERY, &failure), 0);
+        params_sort(&params);
+        assert_int_equal(decode_request(&arena, &listed, &params, &wanted, &failure), cases[i].result);
+    }
+}
+
 static void bad_values(void **state)
 {
     (void)state; /* the arena is */
@@ -312,6 +348,7 @@ int main(void)
         TEST(nested),
         TEST(json_arrays),
         TEST(required_comes_before_types),
+        TEST(required_lists_have_members),
         TEST(bad_values),
         TEST(loose_numbers),
     };

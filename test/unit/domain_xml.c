@@ -173,6 +173,16 @@ static void control_bytes_are_left_out(void **state)
     buf_done(&xml);
 }
 
+static void noncharacters_are_left_out(void **state)
+{
+    struct buf xml;
+
+    (void)state;
+    disk_of(&xml, STR("/p"), STR("a\xef\xbf\xbe" "b\xef\xbf\xbf" "c\xef\xbf\xbd"));
+    assert_true(str_contains(buf_str(&xml), STR("<serial>abc\xef\xbf\xbd</serial>")));
+    buf_done(&xml);
+}
+
 static void long_text_is_bounded(void **state)
 {
     char *text = xcalloc(1, HOSTILE_BYTES);
@@ -446,6 +456,7 @@ int main(void)
         cmocka_unit_test(targets_go_on_behind_the_alphabet),
         cmocka_unit_test(markup_is_escaped),
         cmocka_unit_test(control_bytes_are_left_out),
+        cmocka_unit_test(noncharacters_are_left_out),
         cmocka_unit_test(long_text_is_bounded),
         cmocka_unit_test(marks_come_back),
         cmocka_unit_test(either_kind_of_quotes_and_any_order),

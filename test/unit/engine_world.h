@@ -21,6 +21,9 @@
 #ifndef WORLD_STORE_OPEN
 #define WORLD_STORE_OPEN store_open
 #endif
+#ifndef WORLD_FOLDER
+#define WORLD_FOLDER "/tmp"
+#endif
 #define HELPER static __attribute__((unused))
 #define ACCOUNT STR("1000000000000001")
 #define SECONDS(n) ((n) * USEC_PER_SEC)
@@ -120,7 +123,7 @@ HELPER struct world *world_open(void)
     arena_init(&world->arena, 256u << 20);
     fail_init(&world->fail, &world->arena);
     option_set_init(&world->options, &world->arena);
-    (void)snprintf(world->dir, sizeof(world->dir), "/tmp/engine-XXXXXX");
+    (void)snprintf(world->dir, sizeof(world->dir), WORLD_FOLDER "/engine-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
     world->env = env_new_seeded(42, SECONDS(1800000000));
     store.env = world->env;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "hypervisor/journal.h"
 #include "unit/sim_fixture.h"
 
 static off_t file_size(const struct world *w)
@@ -132,6 +133,51 @@ static void foreign_files_are_refused(void **state)
 }
 
 /* Cut off at any byte, the journal opens and tells of a moment that was. */
+static int take_record(void *arg, const struct journal_record *record, struct str tail)
+{
+    (void)record;
+    (void)tail;
+    ++*(int *)arg;
+    return 0;
+}
+
+/* Records with right checksums that no program of ours wrote: numbers that nobody has room for, time and lengths that
+ * overflow, knobs out of bounds. */
+static void senseless_records_are_refused(void **state)
+{
+    static const struct journal_record records[] = {
+        {.kind = 1, .number = 0xfffffff0},                                   /* a host */
+        {.kind = 4, .number = 0xfffffff0},                                   /* a machine */
+        {.kind = 4, .number = 0, .time_us = INT64_MAX},
+        {.kind = 2, .number = 0, .what = 1, .value = INT64_MAX},             /* a host's knob */
+        {.kind = 2, .number = 0, .what = 1, .value = -1},
+        {.kind = 6, .number = 0, .what = 9, .value = INT64_MAX},             /* GUEST_SET_BOOT */
+        {.kind = 6, .number = 0, .what = 0, .value = INT64_MAX},             /* GUEST_START */
+    };
+    struct world *w = *state;
+    char path[128];
+
+    world_path(w, path);
+    world_define(w, VM);
+    for (size_t i = 0; i < countof(records); i++) {
+        struct journal_record record = records[i];
+        struct journal journal;
+        off_t size;
+        int count = 0;
+
+        w->hv = hypervisor_close(w->hv);
+        size = file_size(w);
+        assert_int_equal(journal_open(path, "boot", take_record, &count, NULL, &journal), 0);
+        record.time_us = MAX_OF(record.time_us, env_now(w->env));
+        assert_int_equal(journal_append(&journal, record, STR("\1\0\0\0\0\0\0\0z")), 0);
+        journal_close(&journal);
+        assert_int_equal(world_try_open(w), -E_IO);
+        assert_int_equal(truncate(path, size), 0);
+        world_open(w);
+        assert_state(w, VM, MACHINE_OFF);
+    }
+}
+
 static void torn_at_every_byte(void **state)
 {
     struct world *w = *state;
@@ -516,6 +562,7 @@ int main(void)
         TEST(power_failure_ends_all_machines),
         TEST(one_process_at_a_time),
         TEST(foreign_files_are_refused),
+        TEST(senseless_records_are_refused),
         TEST(torn_at_every_byte),
         TEST(full_disk_refuses_orders),
         TEST(any_history_replays_to_the_same_world),

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import statistics
@@ -99,6 +100,40 @@ http {{ access_log off; keepalive_requests 100000000;
         self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Moto:
+    """The moto server, for comparison."""
+
+    def __init__(self, venv):
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.process = subprocess.Popen([str(venv / "bin/moto_server"), "-H", "127.0.0.1", "-p", str(port)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_port(port, 60)
+
+    def request(self, action, **params):
+        body = urllib.parse.urlencode({"Action": action, "Version": "2016-11-15", **params})
+        return (f"POST / HTTP/1.1\r\nhost: {self.address}\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+                "authorization: AWS4-HMAC-SHA256 Credential=x/20261124/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=x\r\n"
+                f"content-length: {len(body)}\r\n\r\n{body}").encode()
+
+    def launch(self, count):
+        """Ids of new instances."""
+        head, _, body = self.request("RunInstances", ImageId="ami-12c6146b", MinCount=count, MaxCount=count).partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")[1:]
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection.request("POST", "/", body=body, headers=dict(line.split(": ", 1) for line in lines))
+        text = connection.getresponse().read().decode()
+        connection.close()
+        ids = re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>", text)
+        if len(ids) != count:
+            raise RuntimeError(f"moto: {text[:300]}")
+        return ids
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
 
 
 def free_port():

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures ecsd beside nginx `return 200`, in one run, and prints its method.
 
-    bench/run.py [--instances 60000] [--seconds 5] [--pages 1000,100000,1000000] [--only stop,status,pages,start]
+    bench/run.py [--instances 60000] [--seconds 5] [--pages 1000,100000,1000000]
+                 [--only start,stop,cycles,status,thousand,recovery,memory,pages,moto]
 """
 
 import argparse
+import http.client
 import json
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
@@ -46,6 +49,16 @@ def measured(daemon, path, connections, seconds, repeat=False, close=False):
     return result, (daemon.cpu_us() - before) / max(result["requests"], 1)
 
 
+def await_none(daemon, status, seconds=120):
+    """How long until no instance has that status."""
+    start = time.monotonic()
+    while daemon.count(status):
+        if time.monotonic() - start > seconds:
+            raise RuntimeError(f"{daemon.count(status)} instances still {status} after {seconds} s")
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
 def bench_stop(folder, options):
     """Durable signed stops; each instance is stopped once."""
     ceiling = nginx_ceiling(folder, options.seconds)
@@ -53,20 +66,114 @@ def bench_stop(folder, options):
     daemon = client.Daemon("--set", "sim.boot_s=0", "--set", "sim.shutdown_s=0.05")
     try:
         ids = daemon.launch(options.instances, IMAGE)
-        first = min(len(ids) // 20, 2000)
         stops = [daemon.sign("StopInstance", InstanceId=i) for i in ids]
-        result, cpu = measured(daemon, client.request_file(folder / "one", stops[:first]), 1, options.seconds)
-        row("StopInstance, durable, 1 connection", result, cpu=cpu)
-        result, cpu = measured(daemon, client.request_file(folder / "many", stops[first:]), 64, 600)
-        row("StopInstance, durable, 64 connections", result, result["per_second"] / ceiling["per_second"], cpu)
-        start = time.monotonic()
-        while daemon.count("Stopping"):
-            if time.monotonic() - start > 120:
-                raise RuntimeError(f"{daemon.count('Stopping')} instances still Stopping after 120 s")
-            time.sleep(0.05)
-        print(f"{'':<62}all of them Stopped {time.monotonic() - start:.2f} s after the last 200; still Running: {daemon.count('Running')}")
+        few = min(len(ids) // 20, 2000)
+        parts = [("1 connection", 1, stops[:few], False), ("new connection per call, 64 at a time", 64, stops[few:2 * few], True),
+                 ("256 connections", 256, stops[2 * few:8 * few], False), ("64 connections", 64, stops[8 * few:], False)]
+        for name, connections, calls, close in parts:
+            result, cpu = measured(daemon, client.request_file(folder / "stops", calls), connections, 600, close=close)
+            row(f"StopInstance, durable, {name}", result, result["per_second"] / ceiling["per_second"], cpu)
+            took = await_none(daemon, "Stopping")
+        print(f"{'':<62}all of them Stopped {took:.2f} s after the last 200; still Running: {daemon.count('Running')}")
     finally:
         daemon.close()
+
+
+def bench_cycles(folder, options):
+    """Whole lives: StopInstance until Stopped, StartInstance until Running, all transitions durable."""
+    daemon = client.Daemon("--set", "sim.boot_s=0", "--set", "sim.shutdown_s=0")
+    try:
+        ids = daemon.launch(max(options.instances // 4, 100), IMAGE)
+        calls = {name: [daemon.sign(name, InstanceId=i) for i in ids] for name in ("StopInstance", "StartInstance")}
+        start, cpu = time.monotonic(), daemon.cpu_us()
+        for name, status in (("StopInstance", "Stopping"), ("StartInstance", "Starting")):
+            client.load(daemon.address, client.request_file(folder / "cycle", calls[name]), 64, 600)
+            await_none(daemon, status)
+        took = time.monotonic() - start
+        print(f"{'stop and start cycles, each transition durable, 64 connections':<62}{len(ids) / took:>9,.0f}/s  "
+              f"{(daemon.cpu_us() - cpu) / len(ids):.0f} µs CPU each; Running again: {daemon.count('Running'):,} of {len(ids):,}")
+    finally:
+        daemon.close()
+
+
+def bench_thousand(folder, options):
+    """Graceful stops of 1,000 guests at once that take 5 s to shut down."""
+    daemon = client.Daemon("--set", "sim.boot_s=0", "--set", "sim.shutdown_s=5")
+    try:
+        ids = daemon.launch(1000, IMAGE)
+        calls = [daemon.sign("StopInstance", InstanceId=i) for i in ids]
+        start = time.monotonic()
+        client.load(daemon.address, client.request_file(folder / "thousand", calls), 64, 60)
+        accepted = time.monotonic() - start
+        await_none(daemon, "Stopping")
+        print(f"1,000 graceful stops at once, guests take 5 s: all accepted after {accepted:.2f} s, all Stopped after "
+              f"{time.monotonic() - start:.2f} s; stuck: {daemon.count('Stopping') + daemon.count('Running')}")
+    finally:
+        daemon.close()
+
+
+def bench_recovery(folder, options):
+    """kill -9 with stops in flight: how long until all of them are carried on."""
+    port = client.free_port()
+    admin = ("--admin", f"127.0.0.1:{port}")
+    sets = ("--set", "sim.boot_s=0", "--set", "sim.shutdown_s=600", "--set", "stop.graceful_timeout_s=900")
+    count = min(10000, options.instances)
+    data = tempfile.mkdtemp(prefix="ecsd-recovery-")
+    try:
+        daemon = client.Daemon(*sets, *admin, data=data)
+        calls = [daemon.sign("StopInstance", InstanceId=i) for i in daemon.launch(count, IMAGE)]
+        client.load(daemon.address, client.request_file(folder / "recovery", calls), 64, 600)
+        daemon.close(signal.SIGKILL)
+        daemon = client.Daemon(*sets, *admin, data=data)
+        while not is_ready(port):
+            time.sleep(0.001)
+        took = time.perf_counter() - daemon.started
+        print(f"kill -9 with {count:,} stops in flight: answers {daemon.ready_ms:.0f} ms after exec, all taken up again after "
+              f"{took * 1e3:.0f} ms; Stopping: {daemon.count('Stopping'):,}")
+        daemon.close()
+    finally:
+        subprocess.run(["rm", "-rf", data], check=True)
+
+
+def is_ready(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except ConnectionRefusedError:
+        return False
+    finally:
+        connection.close()
+
+
+def bench_memory(folder, options):
+    """Resident memory for each running instance, simulated machine included."""
+    daemon = client.Daemon("--set", "sim.boot_s=0")
+    try:
+        daemon.launch(1000, IMAGE)
+        before, count = daemon.rss_mib(), max(options.instances // 2, 1000)
+        daemon.launch(count, IMAGE)
+        each = (daemon.rss_mib() - before) * 1024 / count
+        print(f"memory: {before:.1f} MiB resident with 1,000 running instances, {each:.2f} KiB for each of {count:,} more")
+    finally:
+        daemon.close()
+
+
+def bench_moto(folder, options):
+    """The moto server's EC2 StopInstances on the same cores: unsigned, nothing durable, no machines."""
+    venv = client.BUILD / "moto"
+    if not (venv / "bin/moto_server").exists():
+        subprocess.run(["python3", "-m", "venv", str(venv)], check=True)
+        subprocess.run([str(venv / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r",
+                        str(client.ROOT / "bench/requirements.lock")], check=True)
+    moto = client.Moto(venv)
+    try:
+        calls = [moto.request("StopInstances", **{"InstanceId.1": i}) for i in moto.launch(200)]
+        for connections in (1, 64):
+            result = client.load(moto.address, client.request_file(folder / "moto", calls), connections, options.seconds, repeat=True)
+            row(f"moto EC2 StopInstances, nothing signed or durable, {connections} conn.", result)
+    finally:
+        moto.close()
 
 
 def bench_status(folder, options):
@@ -135,7 +242,8 @@ def main():
     parser.add_argument("--instances", type=int, default=60000)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--pages", type=lambda text: [int(n) for n in text.split(",")], default=[1000, 100000, 1000000])
-    parser.add_argument("--only", type=lambda text: text.split(","), default=["start", "stop", "status", "pages"])
+    parser.add_argument("--only", type=lambda text: text.split(","), 
+                        default=["start", "stop", "cycles", "status", "thousand", "recovery", "memory", "pages", "moto"])
     options = parser.parse_args()
 
     subprocess.run([client.ROOT / "tools/setup.sh", "bench"], check=True)

@@ -131,14 +131,18 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
     AFTER_THE_REST(file, xTruncate(inner, size));
 }
 
-/* A commit whose last piece could not be written is not whole: recovery passes it over by itself. */
+/*
+ * A commit whose last piece could not be written is not whole: recovery passes it over by itself.
+ * That the disk is full may be said here: a commit is the one that asks, and goes as a whole.
+ */
 static int log_sync(sqlite3_file *file, int flags)
 {
     struct log_file *log = log_of(file);
+    int rc = hand_on(file);
 
-    if (hand_on(file) != SQLITE_OK)
-        return SQLITE_IOERR_WRITE;
-    int rc = inner_of(file)->pMethods->xSync(inner_of(file), flags);
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = inner_of(file)->pMethods->xSync(inner_of(file), flags);
     if (rc == SQLITE_OK) {
         log->loose = INT64_MAX;
         log->owed = false;

@@ -14,6 +14,7 @@
 
 #define LARGE_STEP 3     /* its pages don't fit into the cache: some reach the log before the COMMIT */
 #define LARGE_EVENTS 40 /* of 4000 bytes */
+#define ALWAYS DISK_FAULT_FOR_EVER
 #define UNKNOWN STEPS    /* every step has its answer */
 
 enum end { END_GOES_ON, END_KILLED, END_POWER_FAILS, END_COUNT };
@@ -182,6 +183,136 @@ static void fails_everywhere(void **state)
 }
 
 #define ALWAYS DISK_FAULT_FOR_EVER
+
+/* ── opening ── */
+
+static int try_open(struct fixture *f, struct fail *why)
+{
+    struct store_settings settings = {.cache_mib = 1, .checkpoint_ms = 100, .env = f->env};
+
+    fail_init(why, &f->arena);
+    return store_open_with(&sqlite_driver, f->path, &settings, why, &f->store);
+}
+
+/* What a start leaves that failed, or was killed, is no hindrance to the next. True: it met the failure. */
+static bool open_fails_at(const struct disk_fault_plan *plan, bool fresh, bool power, uint64_t seed)
+{
+    struct fixture f;
+    struct fail why;
+    struct instance *inst;
+
+    fixture_init(&f);
+    if (!fresh)
+        copy_store(&f);
+    disk_fault_arm(plan);
+    int r = try_open(&f, &why);
+    bool met = disk_fault_counts().failed > 0;
+    assert_true(r == 0 || (met && why.message.len > 0));
+    if (plan->how != DISK_FAILURE_STOP)
+        disk_fault_arm(NULL);
+    f.store = store_close(f.store);
+    disk_fault_arm(NULL);
+    if (power)
+        disk_fault_power_failure(f.folder, seed);
+    open_store(&f);
+    if (fresh)
+        assert_int_equal(store_write(f.store, make_instance, &f), 0);
+    struct tx *tx = store_read_begin(f.store);
+    assert_int_equal(store_instance_get(tx, STR("i-fault"), &inst), 0);
+    store_read_end(tx);
+    fixture_done(&f);
+    disk_fault_forget(f.folder);
+    return met;
+}
+
+static void open_fails_everywhere(void **state)
+{
+    static const struct disk_fault_plan plans[] = {
+        {DISK_OP_CHANGE, 0, 1, DISK_FAILURE_IO, 0},
+        {DISK_OP_WRITE, 0, DISK_FAULT_FOR_EVER, DISK_FAILURE_SHORT, 0},
+        {DISK_OP_READ, 0, 1, DISK_FAILURE_IO, 0},
+        {DISK_OP_CHANGE, 0, 1, DISK_FAILURE_STOP, 0},
+    };
+    int total = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 2 * countof(plans); i++) {
+        struct disk_fault_plan plan = plans[i / 2];
+        bool met = true;
+
+        for (plan.nth = 1; met; plan.nth++) {
+            bool power = plan.how == DISK_FAILURE_STOP && plan.nth % 3 != 0; /* else a kill */
+
+            plan.seed = (uint64_t)plan.nth;
+            met = open_fails_at(&plan, i % 2 == 0, power, (uint64_t)plan.nth);
+            total += met;
+        }
+    }
+    print_message("  opening failed at %d points\n", total);
+    assert_true(total > 20);
+}
+
+/* ── what the log says ── */
+
+/* In a process of its own: the same is said every ten seconds at most. Returns what it said. */
+static void log_of(const struct disk_fault_plan *plan, int error, char *ret, size_t room)
+{
+    int fds[2];
+    int status;
+    size_t len = 0;
+    ssize_t got;
+
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct fixture f;
+        int64_t step = 0;
+
+        (void)dup2(fds[1], STDERR_FILENO); /* if not, the parent reads nothing */
+        log_threshold = LOG_ERROR;
+        fixture_init(&f);
+        copy_store(&f);
+        open_store(&f);
+        disk_fault_arm(plan);
+        int failed = store_write(f.store, step_run, &step);
+        disk_fault_arm(NULL);
+        int later = store_write(f.store, step_run, &step);
+        fixture_done(&f);
+        _exit(failed == -error && later == 0 ? 0 : 1);
+    }
+    assert_int_equal(close(fds[1]), 0);
+    while ((got = read(fds[0], ret + len, room - 1 - len)) > 0)
+        len += (size_t)got;
+    ret[len] = '\0';
+    assert_int_equal(close(fds[0]), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void log_says(const struct disk_fault_plan *plan, int error, const char *what, const char *advice)
+{
+    char text[2048];
+
+    log_of(plan, error, text, sizeof(text));
+    if (!strstr(text, what) || !strstr(text, advice))
+        fail_msg("\"%s\" and \"%s\" are not in\n%s", what, advice, text);
+}
+
+/* What happened and what to do; the process goes on, and works when the disk does. */
+static void failures_are_told(void **state)
+{
+    (void)state;
+    log_says(&(struct disk_fault_plan){DISK_OP_WRITE, 1, ALWAYS, DISK_FAILURE_FULL, 0}, E_NO_SPACE, "the store failed",
+             "make room on the disk of the data folder");
+    log_says(&(struct disk_fault_plan){DISK_OP_WRITE, 1, 1, DISK_FAILURE_IO, 0}, E_IO, "the store failed",
+             "look at the disk and the permissions of the data folder");
+    log_says(&(struct disk_fault_plan){DISK_OP_SYNC, 1, 1, DISK_FAILURE_IO, 0}, E_IO, "the store failed",
+             "look at the disk and the permissions of the data folder");
+    log_says(&(struct disk_fault_plan){DISK_OP_SYNC, 1, ALWAYS, DISK_FAILURE_IO, 0}, E_IO, "could not be taken back",
+             "look at the disk of the data folder");
+}
+
 /* clang-format off */
 static const struct story stories[] = {
     {"write fails",                {DISK_OP_WRITE, .how = DISK_FAILURE_IO}, END_GOES_ON, 0},
@@ -205,10 +336,13 @@ static const struct story stories[] = {
 
 int main(void)
 {
-    struct CMUnitTest tests[countof(stories)];
+    struct CMUnitTest tests[countof(stories) + 2] = {
+        cmocka_unit_test(failures_are_told), /* first: nothing has failed before */
+        cmocka_unit_test(open_fails_everywhere),
+    };
 
     for (size_t i = 0; i < countof(stories); i++)
-        tests[i] = (struct CMUnitTest){stories[i].name, fails_everywhere, NULL, NULL,
+        tests[i + 2] = (struct CMUnitTest){stories[i].name, fails_everywhere, NULL, NULL,
                                        (void *)(uintptr_t)&stories[i]};
     log_threshold = (enum log_level)0; /* failures are what it is about */
     disk_fault_install();

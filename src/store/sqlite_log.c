@@ -12,13 +12,22 @@
  * the whole transaction must go. A write or sync that fails sees to that. Any other call must not
  * answer that the disk is full, after which SQLite may take back one statement and let the rest be
  * committed with a hole; it answers that writing failed, after which SQLite takes back all.
+ *
+ * When a flush fails, its commit is in the file all the same: SQLite doesn't count it, its callers
+ * hear of the failure, and the next process would find it whole and carry it out. So the head of its
+ * first frame is overwritten with zeros, and that is flushed: recovery ends there. The next commit
+ * begins at the same place.
  */
 #include "store/sqlite_log.h"
 
 #include <sqlite3.h>
 
+#include "base/log.h"
+#include "base/macro.h"
 #include "base/mem.h"
 
+#define LOG_HEAD_BYTES 32   /* of the file, before the first frame */
+#define FRAME_HEAD_BYTES 24 /* salts and sums are in it */
 #define LOG_PIECE_BYTES (120 * 1024) /* SQLite's own file layer takes less than 128 KiB at a time  \
                                       */
 
@@ -27,6 +36,8 @@ struct log_file {
     char *piece;       /* NULL until the first write: readers never have one */
     int len;
     sqlite3_int64 offset; /* in the file, of the piece */
+    sqlite3_int64 loose;  /* where what is not flushed begins; INT64_MAX: nowhere */
+    bool owed;            /* a commit that failed is still in the file */
 };
 
 static sqlite3_vfs *inner_vfs;
@@ -53,10 +64,30 @@ static int hand_on(sqlite3_file *file)
     return inner_of(file)->pMethods->xWrite(inner_of(file), log->piece, len, log->offset);
 }
 
+/* Undoes in the file what failed to be flushed. */
+static void take_back(sqlite3_file *file)
+{
+    static const char zeros[LOG_HEAD_BYTES];
+    struct log_file *log = log_of(file);
+    sqlite3_file *inner = inner_of(file);
+    int len = log->loose == 0 ? LOG_HEAD_BYTES : FRAME_HEAD_BYTES;
+    int rc = inner->pMethods->xWrite(inner, zeros, len, log->loose);
+
+    log->owed = rc != SQLITE_OK;
+    if (rc == SQLITE_OK)
+        rc = inner->pMethods->xSync(inner, SQLITE_SYNC_NORMAL);
+    if (rc != SQLITE_OK)
+        log_error("a failed commit could not be taken back", LOG_TEXT("error", sqlite3_errstr(rc)),
+                  LOG_TEXT("do", "look at the disk of the data folder; if ecsd or the machine ends "
+                                 "before the next write, calls that were answered with an error "
+                                 "may turn out carried out"));
+}
+
 static int log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 offset)
 {
     struct log_file *log = log_of(file);
 
+    log->loose = MIN_OF(log->loose, offset);
     if (len > LOG_PIECE_BYTES || log->len > LOG_PIECE_BYTES - len ||
         offset != log->offset + log->len) {
         int rc = hand_on(file);
@@ -76,6 +107,9 @@ static int log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int
 static int log_close(sqlite3_file *file)
 {
     int rc = hand_on(file);
+
+    if (log_of(file)->owed)
+        take_back(file);
     int closed = inner_of(file)->pMethods->xClose(inner_of(file));
 
     log_of(file)->piece = xfree(log_of(file)->piece);
@@ -97,9 +131,25 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
     AFTER_THE_REST(file, xTruncate(inner, size));
 }
 
+/*
+ * A commit whose last piece could not be written is not whole: recovery passes it over by itself.
+ * That the disk is full may be said here: a commit is the one that asks, and goes as a whole.
+ */
 static int log_sync(sqlite3_file *file, int flags)
 {
-    AFTER_THE_REST(file, xSync(inner, flags));
+    struct log_file *log = log_of(file);
+    int rc = hand_on(file);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = inner_of(file)->pMethods->xSync(inner_of(file), flags);
+    if (rc == SQLITE_OK) {
+        log->loose = INT64_MAX;
+        log->owed = false;
+    } else if (log->loose != INT64_MAX) {
+        take_back(file);
+    }
+    return rc;
 }
 
 static int log_size(sqlite3_file *file, sqlite3_int64 *ret)
@@ -160,7 +210,7 @@ static int log_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     (void)vfs;
     if (!(flags & SQLITE_OPEN_WAL))
         return inner_vfs->xOpen(inner_vfs, name, file, flags, ret_flags);
-    *log_of(file) = (struct log_file){0};
+    *log_of(file) = (struct log_file){.loose = INT64_MAX};
     int rc = inner_vfs->xOpen(inner_vfs, name, inner_of(file), flags, ret_flags);
     if (inner_of(file)->pMethods)
         file->pMethods = &log_methods;

@@ -113,20 +113,27 @@ static int add_host(struct tx *tx, void *arg)
     return store_host_insert(tx, &host);
 }
 
-HELPER struct world *world_open(void)
+/* An empty folder and a clock; nothing is up. */
+HELPER struct world *world_new(uint64_t seed, usec_t now)
 {
     struct world *world = xcalloc(1, sizeof(*world));
-    struct str host = STR("host-1");
-    struct store_settings store = {.cache_mib = 2, .checkpoint_ms = 200};
-    char url[96];
 
     arena_init(&world->arena, 256u << 20);
     fail_init(&world->fail, &world->arena);
     option_set_init(&world->options, &world->arena);
     (void)snprintf(world->dir, sizeof(world->dir), WORLD_FOLDER "/engine-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
-    world->env = env_new_seeded(42, SECONDS(1800000000));
-    store.env = world->env;
+    world->env = env_new_seeded(seed, now);
+    return world;
+}
+
+HELPER struct world *world_open(void)
+{
+    struct world *world = world_new(42, SECONDS(1800000000));
+    struct str host = STR("host-1");
+    struct store_settings store = {.cache_mib = 2, .checkpoint_ms = 200, .env = world->env};
+    char url[96];
+
     (void)snprintf(url, sizeof(url), "sqlite:%s/ecsd.db", world->dir);
     assert_int_equal(store_open(url, &store, &world->fail, &world->store), 0);
     assert_int_equal(store_write(world->store, add_host, &host), 0);

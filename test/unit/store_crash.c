@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "unit/store_fixture.h"
+#include "unit/store_steps.h"
 
 /* ── kill -9 ── */
 
@@ -24,11 +24,6 @@ struct pair {
     int64_t number;
     int64_t step;
 };
-
-static struct str name_of(struct tx *tx, const char *kind, int64_t number)
-{
-    return arena_printf(tx_arena(tx), "%s-%lld", kind, (long long)number);
-}
 
 static int pair_run(struct tx *tx, struct write *write)
 {
@@ -157,75 +152,17 @@ static void test_kill(void **state)
 
 /* ── every call of the driver fails once ── */
 
-#define FAULT_STEPS 6
-
-static int step_run(struct tx *tx, void *arg)
-{
-    int64_t step = *(int64_t *)arg;
-    struct instance *inst = NULL;
-    char nonce[16];
-
-    (void)snprintf(nonce, sizeof(nonce), "n%lld", (long long)step);
-    int r = store_nonce_put(tx, STR("k"), str_from(nonce), step, tx_now(tx) + USEC_PER_HOUR);
-    if (r < 0)
-        return r;
-    r = store_number_set(tx, name_of(tx, "step", step), 1);
-    if (r == 0)
-        r = store_instance_get_hot(tx, STR("i-fault"), &inst);
-    if (r < 0)
-        return r;
-    inst->state =
-        inst->state == INSTANCE_STATE_RUNNING ? INSTANCE_STATE_STOPPED : INSTANCE_STATE_RUNNING;
-    r = store_instance_save(tx, inst);
-    return r < 0 ? r : store_segment_switch(tx, inst, BILLING_MODE_KEPT, step * 1000);
-}
-
-static int make_instance(struct tx *tx, void *arg)
-{
-    struct instance inst = fixture_instance(arg);
-
-    inst.id = STR("i-fault");
-    return store_instance_insert(tx, &inst);
-}
-
-/* What is stored is what was acknowledged: rows, versions, the tally, the nonces. */
-static void check_steps(struct fixture *f, const bool done[FAULT_STEPS])
-{
-    struct instance_filter filter;
-    struct instance_list list;
-    struct page page = {.limit = 1, .count = true};
-    struct tx *tx = store_read_begin(f->store);
-    int64_t count = 0;
-
-    for (int64_t step = 0; step < FAULT_STEPS; step++) {
-        int64_t value = -1;
-
-        assert_int_equal(store_number_get(tx, name_of(tx, "step", step), &value), 0);
-        assert_int_equal(value, done[step]);
-        count += done[step];
-    }
-    instance_filter_init(&filter);
-    filter.account_id = ACCOUNT;
-    filter.region_id = REGION;
-    filter.state = count % 2 ? INSTANCE_STATE_STOPPED : INSTANCE_STATE_RUNNING;
-    assert_int_equal(store_instance_find(tx, &filter, &page, true, &list), 0);
-    assert_int_equal(list.total, 1);
-    assert_int_equal(list.count, 1);
-    assert_int_equal(list.items[0].version, 1 + count);
-    store_read_end(tx);
-}
-
 static bool fault_round(int64_t at, int code, bool lose)
 {
     struct fixture f;
-    bool done[FAULT_STEPS] = {false};
+    bool done[STEPS] = {false};
 
     fixture_init(&f);
     fault_set(0, 0, false);
     fixture_open_with(&f, &fault_driver);
     assert_int_equal(store_write(f.store, make_instance, &f), 0);
     fault_set(at, code, lose);
-    for (int64_t step = 0; step < FAULT_STEPS; step++) {
+    for (int64_t step = 0; step < STEPS; step++) {
         int r = store_write(f.store, step_run, &step);
 
         assert_true(r == 0 || r == -code);
@@ -241,7 +178,7 @@ static bool fault_round(int64_t at, int code, bool lose)
     f.store = store_close(f.store);
     fixture_open_with(&f, &fault_driver);
     check_steps(&f, done);
-    for (int64_t step = 0; step < FAULT_STEPS; step++)
+    for (int64_t step = 0; step < STEPS; step++)
         assert_int_equal(store_write(f.store, step_run, &step), done[step] ? -E_EXISTS : 0);
     fixture_done(&f);
     return hit;

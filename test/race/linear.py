@@ -3,8 +3,8 @@
 
 The search of Wing and Gong in the form of Lowe's just-in-time linearization, as porcupine does it: the history is read in
 the order of time, and with it goes the set of all situations that are possible by now. A situation is the states of the
-instances and which of the calls under way have happened already. When a call returns, those situations fall away in which
-it has not happened; when none is left, nobody could have been told what was told.
+instances and which of the calls under way have happened already. When a call returns, those situations stay in which it has
+happened, or can happen now, after others if need be; when none is left, nobody could have been told what was told.
 
 What an instance may do, as documented:
 
@@ -21,6 +21,7 @@ as well: then a batch is one event for all of them, and so is what one Describe 
 Calls without a reply may have happened or not, but not after `ended`: the caller says when nobody was left to do them.
 """
 
+import bisect
 import dataclasses
 
 GUARDS = {"Start": ("Stopped", "Starting"), "Stop": ("Running", "Stopping"), "Reboot": ("Running", "Starting")}
@@ -99,10 +100,10 @@ class Group:
 
     def apply(self, event, state):
         """The state after the event; None: not possible here. Remembered: states are few and come again and again."""
-        key = (id(event), state)
-        if key not in self.known:
-            self.known[key] = self._apply(event, state)
-        return self.known[key]
+        known = self.known.setdefault(id(event), {})
+        if state not in known:
+            known[state] = self._apply(event, state)
+        return known[state]
 
     def _apply(self, event, state):
         if event.outcome == UNKNOWN:
@@ -129,9 +130,8 @@ class Group:
             after[at] = moved or state[at]
         return tuple(after)
 
-    def forget(self, event, states):
-        for state in states:
-            self.known.pop((id(event), state), None)
+    def forget(self, event):
+        self.known.pop(id(event), None)
 
 
 def is_pure(event):
@@ -140,6 +140,10 @@ def is_pure(event):
         return False
     return event.kind == "Show" or event.outcome == REFUSED or \
         (event.kind in GUARDS and all(what == REFUSED for what in event.parts.values()))
+
+
+def likeness(event):
+    return event.kind, event.outcome, event.note, tuple(sorted(event.parts.items()))
 
 
 def project(event, ids):
@@ -161,7 +165,8 @@ class Search:
         self.model = Group(ids)
         self.situations = {(tuple(One(s) for s in start), 0)}
         self.pending = {}  # bit → event
-        self.pure, self.active = [], []  # (bit, event) of the pending ones
+        self.pure = []  # (bit, event) of the pending ones
+        self.orders = {}  # what changes states: alike ones together, as (ended, bit, event), in this order
         self.free = []
         self.bits = {}
 
@@ -169,7 +174,10 @@ class Search:
         bit = self.free.pop() if self.free else 1 << len(self.pending)
         self.pending[bit] = event
         self.bits[id(event)] = bit
-        (self.pure if is_pure(event) else self.active).append((bit, event))
+        if is_pure(event):
+            self.pure.append((bit, event))
+        else:
+            bisect.insort(self.orders.setdefault(likeness(event), []), (event.ended, bit, event))
 
     def settle(self, state, done):
         """All that may happen without a change of the state has happened."""
@@ -178,39 +186,64 @@ class Search:
                 done |= bit
         return state, done
 
-    def close(self):
-        """Everything that may have happened by now."""
-        seen = {self.settle(*situation) for situation in self.situations}
-        todo = list(seen)
+    def choices(self, done):
+        """Orders that may happen next. Of those that are alike the one whose time is over first: with it and another
+        exchanged, any other way would be as good, and more is left for later."""
+        for alike in self.orders.values():
+            for _, bit, event in alike:
+                if not done & bit:
+                    yield bit, event
+                    break
+
+    def reach(self, bit, situations):
+        """All situations in which that call has just happened, from those in which it has not: others first, if they must."""
+        seen, todo, reached = set(situations), list(situations), set()
         while todo:
             state, done = todo.pop()
             after = [(s, done) for s in self.model.own(state)]
-            for bit, event in self.active:
-                if not done & bit:
-                    moved = self.model.apply(event, state)
-                    if moved is not None and (moved != state or event.outcome == ACCEPTED):
-                        after.append((moved, done | bit))
+            for other, event in self.choices(done):
+                moved = self.model.apply(event, state)
+                if moved is not None and (moved != state or event.outcome == ACCEPTED):
+                    after.append((moved, done | other))
             for situation in after:
                 situation = self.settle(*situation)
-                if situation not in seen:
+                if situation[1] & bit:
+                    reached.add(situation)
+                elif situation not in seen:
                     seen.add(situation)
                     todo.append(situation)
-        return seen
+        self.tried = seen
+        return reached
 
     def end(self, event):
         """Its reply is here, or its time is over. False: there is no way that it could have had this reply."""
         bit = self.bits.pop(id(event))
-        reached = self.close()
-        left = {(s, d & ~bit) for s, d in reached if d & bit or event.outcome == UNKNOWN}
-        self.before, self.situations = reached, left
-        self.model.forget(event, {s for s, _ in reached})
+        settled = {self.settle(*situation) for situation in self.situations}
+        happened = {situation for situation in settled if situation[1] & bit}
+        not_yet = settled - happened
+        happened |= self.reach(bit, not_yet)
+        left = {(state, done & ~bit) for state, done in (happened | not_yet if event.outcome == UNKNOWN else happened)}
         del self.pending[bit]
-        (self.pure if is_pure(event) else self.active).remove((bit, event))
+        if is_pure(event):
+            self.pure.remove((bit, event))
+        else:
+            self.orders[likeness(event)].remove((event.ended, bit, event))
         self.free.append(bit)
+        self.model.forget(event)
+        self.situations = self.without_worse(left)
         return bool(left)
 
+    def without_worse(self, situations):
+        """Who has made less use of calls that need not have happened can still do all that the others can."""
+        optional = sum(bit for bit, event in self.pending.items() if event.outcome == UNKNOWN)
+        best = {}
+        for state, done in situations:
+            best.setdefault((state, done & ~optional), []).append(done & optional)
+        return {(state, must | used) for (state, must), uses in best.items() for used in uses
+                if not any(other != used and other & ~used == 0 for other in uses)}
+
     def explain(self, event, timeline, at):
-        states = sorted({" ".join(o.status + ("!" if o.ending else "") for o in s) for s, _ in self.before})
+        states = sorted({" ".join(o.status + ("!" if o.ending else "") for o in s) for s, _ in self.tried})
         recent = {id(e): e for _, _, e in timeline[max(0, at - 40):at + 1]}.values()
         lines = [f"no order of events fits: {event}", f"possible by then: {', '.join(states)}",
                  f"under way: {len(self.pending)}; what came before:"]

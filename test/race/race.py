@@ -94,7 +94,7 @@ class Race:
         try:
             self.ids = self.launch(2 * pairs)
         except BaseException:
-            self.ecs.close()
+            self.close()
             raise
 
     def call(self, action, **params):
@@ -203,7 +203,13 @@ class Race:
                 yield found
 
     def close(self):
-        self.ecs.close()
+        """Whatever else has failed: a report of ThreadSanitizer is shown whole."""
+        try:
+            self.ecs.stop()
+            _, title, report = self.ecs.log_text().partition("WARNING: ThreadSanitizer")
+        finally:
+            self.ecs.close()
+        assert not title, title + report[:20000]
 
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)

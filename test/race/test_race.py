@@ -68,7 +68,6 @@ class Operator:
 
     def __init__(self, race):
         self.race, self.ecs = race, race.ecs
-        self.disk = self.mine = None
         self.turns = itertools.cycle((self.machines, self.accounts, self.hosts, self.looks, self.disks, self.tags, self.commands,
                                       self.host_for_all))
         self.done = 0
@@ -91,7 +90,7 @@ class Operator:
             self.race.call("DeleteInstance", InstanceId=i, Force="true")
 
     def accounts(self):
-        account = self.ctl("account", "create", "other")["AccountId"]
+        account = self.ctl("account", "create", f"other-{self.done}")["AccountId"]
         self.ecs.ctl("account", "set", account, "stopped-mode=StopCharging")
         key = self.ctl("key", "create", account)
         self.ecs.v3("DescribeInstances", {"RegionId": REGION}, key=key["AccessKeyId"], secret=key["AccessKeySecret"])

@@ -74,10 +74,11 @@ struct str sign_v3(struct arena *arena, const struct sign_call *call)
                         "POST /%s%.*s HTTP/1.1\r\nHost: %.*s\r\nx-acs-action: %.*s\r\nx-acs-content-sha256: %.*s\r\n"
                         "x-acs-date: %.*s\r\nx-acs-signature-nonce: %.*s\r\nx-acs-version: %.*s\r\n"
                         "Authorization: ACS3-HMAC-SHA256 Credential=%.*s,SignedHeaders=" SIGNED_HEADERS ",Signature=%.*s\r\n"
-                        "Accept: application/%s\r\nUser-Agent: ecsctl\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                        "Accept: application/%s\r\nUser-Agent: ecsctl\r\nContent-Length: 0\r\nConnection: %s\r\n\r\n",
                         query.len > 0 ? "?" : "", STR_ARG(query), STR_ARG(call->host), STR_ARG(call->action), STR_ARG(payload),
                         STR_ARG(call->stamp), STR_ARG(call->nonce), STR_ARG(call->version), STR_ARG(call->key_id),
-                        STR_ARG(hex_text(arena, digest, len)), call->xml ? "xml" : "json");
+                        STR_ARG(hex_text(arena, digest, len)), call->xml ? "xml" : "json",
+                        call->keep_alive ? "keep-alive" : "close");
 }
 
 static struct str v1_signature(struct arena *arena, struct str secret, struct str canonical)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signed requests, written from the rules and not from the gateway's code: the two check each other. POST, whole requests
- * that end their connection.
+ * Signed requests, written from the rules and not from the gateway's code: the two check each other. POST, whole requests,
+ * which end their connection unless told otherwise.
  */
 #pragma once
 
@@ -17,6 +17,7 @@ struct sign_call {
     struct str stamp; /* ISO 8601, seconds */
     struct str nonce;
     bool xml;
+    bool keep_alive; /* V3: another request follows on the connection */
     const struct pair *params; /* of the action */
     size_t param_count;
 };

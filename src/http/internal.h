@@ -99,6 +99,7 @@ struct loop {
     size_t conn_count;
     usec_t now_us;             /* monotonic, once per round */
     usec_t drain_until_us;
+    bool needs_room;           /* out of file descriptors: an idle connection is to go */
     usec_t accept_again_us;    /* out of file descriptors: listeners rest until then; 0: they don't */
     int64_t date_second;
     char date[TIME_TEXT_MAX];

@@ -137,13 +137,16 @@ static void source_text(const struct sockaddr_storage *from, char text[INET6_ADD
         (void)snprintf(text, INET6_ADDRSTRLEN, "local");
 }
 
-/* Out of file descriptors the listener would be ready for ever: it rests for a moment, and an idle connection goes. */
+/*
+ * Out of file descriptors the listener would be ready for ever: it rests for a moment, and an idle connection goes. Not now: it
+ * may have an event of its own among those of this round.
+ */
 static void rest_listeners(struct loop *loop)
 {
     if (loop->accept_again_us != 0)
         return;
     loop->accept_again_us = loop->now_us + ACCEPT_REST_US;
-    (void)make_room(loop);
+    loop->needs_room = true;
     for (int i = 0; i < HTTP_LISTENER_COUNT; i++) {
         if (loop->http->listeners[i].fd >= 0)
             (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->http->listeners[i].fd, NULL);
@@ -193,6 +196,14 @@ static void list_take(struct list *from, struct list *to)
         list_remove(node);
         list_append(to, node);
     }
+}
+
+/* After the events of a round: nobody has one any more. */
+static void make_room_for_files(struct loop *loop)
+{
+    if (loop->needs_room)
+        (void)make_room(loop); /* else the listeners try again after their rest */
+    loop->needs_room = false;
 }
 
 /* What other threads have left for this one. */
@@ -360,6 +371,7 @@ static void *loop_run(void *arg)
         loop->now_us = monotonic_us();
         for (int i = 0; i < count; i++)
             take_event(loop, &events[i]);
+        make_room_for_files(loop);
         take_again(loop);
         take_inbox(loop);
         stopping = atomic_load(&loop->http->stopping);

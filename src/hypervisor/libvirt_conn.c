@@ -58,22 +58,43 @@ int lv_conn_add(struct lv_host *host)
     return 0;
 }
 
-/* With the lock. Waits for an idle one, which the connector opens if it has to. */
-static int await_idle(struct lv_host *host)
+/* Neither may have all: a call holds its own while its thread asks for another. */
+static bool is_at_limit(const struct lv_host *host, enum lv_user user)
+{
+    return host->busy[user] >= LIBVIRT_CONNECTIONS_MAX - LIBVIRT_CONNECTIONS_KEPT;
+}
+
+static bool is_free(const struct lv_host *host, enum lv_user user)
+{
+    return host->idle_count > 0 && !is_at_limit(host, user);
+}
+
+/* Threads may be held for ever: nobody waits until there are fewer. */
+static bool is_hopeless(const struct lv_host *host, enum lv_user user)
+{
+    return user == LV_THREAD && is_at_limit(host, user);
+}
+
+/* With the lock. Waits for one that is free for that user; the connector opens it if it has to. */
+static int await_free(struct lv_host *host, enum lv_user user)
 {
     struct libvirt *libvirt = host->libvirt;
     usec_t until_us = env_now(libvirt->settings.env) + LIBVIRT_REPLY_US;
 
     host->waiting++;
     (void)pthread_cond_broadcast(&libvirt->changed); /* can't fail on a valid condition */
-    while (is_in_reach(host) && host->idle_count == 0 && env_now(libvirt->settings.env) < until_us)
+    while (is_in_reach(host) && !is_free(host, user) && !is_hopeless(host, user) && env_now(libvirt->settings.env) < until_us)
         libvirt_wait(libvirt, until_us);
     host->waiting--;
-    return is_in_reach(host) && host->idle_count > 0 ? 0 : -E_UNREACHABLE;
+    if (is_in_reach(host) && is_hopeless(host, user))
+        return -E_BUSY;
+    return is_in_reach(host) && is_free(host, user) ? 0 : -E_UNREACHABLE;
 }
 
 int lv_conn_take(struct lv_host *host, enum lv_user user, virConnectPtr *ret)
 {
+    int r;
+
     if (!is_in_reach(host))
         return -E_UNREACHABLE;
     if (host->embedded) {
@@ -81,10 +102,9 @@ int lv_conn_take(struct lv_host *host, enum lv_user user, virConnectPtr *ret)
         (void)lv.virConnectRef(*ret); /* it is open */
         return 0;
     }
-    if (user == LV_THREAD && host->busy[LV_THREAD] >= LIBVIRT_CONNECTIONS_MAX - LIBVIRT_CONNECTIONS_KEPT)
-        return -E_BUSY;
-    if (host->idle_count == 0 && await_idle(host) < 0)
-        return -E_UNREACHABLE;
+    r = is_free(host, user) ? 0 : await_free(host, user);
+    if (r < 0)
+        return r;
     *ret = host->idle[--host->idle_count];
     host->busy[user]++;
     return 0;

@@ -40,7 +40,7 @@
 #define LIBVIRT_CALL_ARENA ((size_t)8 << 20) /* memory of one call */
 #define LIBVIRT_THREADS_MAX 4       /* of one machine, in calls that its QEMU doesn't answer */
 #define LIBVIRT_CONNECTIONS_MAX 16  /* to one host, for calls; libvirtd works on 20 calls at once */
-#define LIBVIRT_CONNECTIONS_KEPT 4  /* of them: never for calls that a stuck QEMU may hold */
+#define LIBVIRT_CONNECTIONS_KEPT 4  /* of them: calls that a stuck QEMU may hold leave so many, and so do the others */
 #define LIBVIRT_REPLY_US (2 * USEC_PER_SEC)    /* how long a monitor is waited for */
 #define LIBVIRT_SETTLE_US (20 * USEC_PER_SEC)  /* libvirt cleans up after a dead process: 200 ms, 2 s where nobody reaps */
 

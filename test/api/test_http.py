@@ -284,6 +284,37 @@ class Process(unittest.TestCase):
             finally:
                 d.close()
 
+    def test_out_of_files(self):
+        """An idle connection makes room for a newcomer. One that has just said something is answered first: in the daemon's
+        next round both are there, and what it made room with must not be looked at any more."""
+        def say(connection, path):
+            connection.request("GET", path)
+            return lambda: connection.getresponse().read()
+
+        d = Daemon(settings={"http.threads": "1"})
+        try:
+            idle, newcomer = (http.client.HTTPConnection(d.host, d.port, timeout=20 * SLOW) for _ in range(2))
+            say(idle, "/healthz")()
+            d.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, d.process.pid, os.WSTOPPED)
+            newcomer.connect()  # the first event of the next round
+            answer = say(idle, "/healthz")
+            used = {int(name) for name in os.listdir(f"/proc/{d.process.pid}/fd")}
+            free = min(set(range(len(used) + 1)) - used)
+            before = resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+            d.process.send_signal(signal.SIGCONT)
+            self.assertTrue(answer())
+            self.assertTrue(say(newcomer, "/healthz")())
+            resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, before)
+            idle.close()
+            newcomer.close()
+            self.assertEqual(d.v3("DescribeRegions").status, 200)
+            self.assertEqual(d.stop(), 0)
+        finally:
+            d.process.send_signal(signal.SIGCONT)
+            d.close()
+
     def test_admin_listener(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))

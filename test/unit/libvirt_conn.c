@@ -150,6 +150,7 @@ static void a_broken_one_is_not_given_out_again(void **state)
 
 struct taker {
     struct world *world;
+    enum lv_user user;
     virConnectPtr conn;
     int result;
 };
@@ -158,7 +159,10 @@ static void *run_taker(void *arg)
 {
     struct taker *taker = arg;
 
-    taker->result = take(taker->world, LV_CALLER, &taker->conn);
+    taker->result = take(taker->world, taker->user, &taker->conn);
+    libvirt_lock(&taker->world->libvirt);
+    (void)pthread_cond_broadcast(&taker->world->libvirt.changed);
+    libvirt_unlock(&taker->world->libvirt);
     return NULL;
 }
 
@@ -166,6 +170,15 @@ static void await_wanted(struct world *w)
 {
     libvirt_lock(&w->libvirt);
     while (!lv_conn_is_wanted(&w->host))
+        libvirt_wait(&w->libvirt, USEC_NEVER);
+    libvirt_unlock(&w->libvirt);
+}
+
+/* Until so many wait for a connection or have one. */
+static void await_users(struct world *w, enum lv_user user, size_t count)
+{
+    libvirt_lock(&w->libvirt);
+    while (w->host.waiting + w->host.busy[user] < count)
         libvirt_wait(&w->libvirt, USEC_NEVER);
     libvirt_unlock(&w->libvirt);
 }
@@ -226,6 +239,60 @@ static void stuck_calls_keep_nobody_out(void **state)
     assert_int_equal(w->host.idle_count, LIBVIRT_CONNECTIONS_MAX);
 }
 
+/* Both were below the limit when they began to wait; together they are not when they have waited. */
+static void who_has_waited_is_counted_too(void **state)
+{
+    virConnectPtr stuck[LIBVIRT_CONNECTIONS_MAX - LIBVIRT_CONNECTIONS_KEPT - 1];
+    struct world *w = *state;
+    struct taker takers[2];
+    pthread_t threads[2];
+
+    for (size_t i = 0; i < countof(stuck); i++)
+        stuck[i] = taken(w, LV_THREAD);
+    for (size_t i = 0; i < countof(takers); i++) {
+        takers[i] = (struct taker){.world = w, .user = LV_THREAD};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_taker, &takers[i]), 0);
+    }
+    await_users(w, LV_THREAD, countof(stuck) + countof(takers));
+    for (size_t i = 0; i < countof(takers); i++)
+        assert_int_equal(lv_conn_add(&w->host), 0);
+    for (size_t i = 0; i < countof(takers); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(takers[0].result + takers[1].result, -E_BUSY);
+    for (size_t i = 0; i < countof(takers); i++)
+        if (takers[i].result == 0)
+            lv_conn_give(&w->host, LV_THREAD, takers[i].conn);
+    for (size_t i = 0; i < countof(stuck); i++)
+        lv_conn_give(&w->host, LV_THREAD, stuck[i]);
+}
+
+/* A call has its own while it waits for one for its thread: if calls could have all of them, each would wait for the others. */
+static void calls_leave_some_for_their_threads(void **state)
+{
+    virConnectPtr calls[LIBVIRT_CONNECTIONS_MAX - LIBVIRT_CONNECTIONS_KEPT];
+    virConnectPtr kept[LIBVIRT_CONNECTIONS_KEPT];
+    struct world *w = *state;
+    struct taker taker = {.world = w, .user = LV_CALLER};
+    pthread_t thread;
+
+    for (size_t i = 0; i < countof(calls); i++)
+        calls[i] = taken(w, LV_CALLER);
+    for (size_t i = 0; i < countof(kept); i++)
+        assert_int_equal(lv_conn_add(&w->host), 0);
+    assert_int_equal(pthread_create(&thread, NULL, run_taker, &taker), 0);
+    await_users(w, LV_CALLER, countof(calls) + 1);
+    for (size_t i = 0; i < countof(kept); i++)
+        assert_int_equal(take(w, LV_THREAD, &kept[i]), 0);
+    lv_conn_give(&w->host, LV_CALLER, calls[0]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(taker.result, 0);
+    lv_conn_give(&w->host, LV_CALLER, taker.conn);
+    for (size_t i = 1; i < countof(calls); i++)
+        lv_conn_give(&w->host, LV_CALLER, calls[i]);
+    for (size_t i = 0; i < countof(kept); i++)
+        lv_conn_give(&w->host, LV_THREAD, kept[i]);
+}
+
 static void one_that_can_not_be_opened_is_a_failure(void **state)
 {
     struct world *w = *state;
@@ -265,6 +332,8 @@ int main(void)
         TEST(who_waits_gets_the_next_one),
         TEST(who_waits_hears_that_the_host_is_lost),
         TEST(stuck_calls_keep_nobody_out),
+        TEST(who_has_waited_is_counted_too),
+        TEST(calls_leave_some_for_their_threads),
         TEST(one_that_can_not_be_opened_is_a_failure),
         TEST(the_embedded_libvirt_has_one_for_all),
     };

@@ -514,6 +514,27 @@ void client_call(struct run *run)
     client_ask(run, op, pick_account(run));
 }
 
+static bool means(const struct flight *flight, int instance, int disk)
+{
+    for (int i = 0; i < flight->target_count; i++)
+        if (flight->targets[i] == instance && instance != NOBODY)
+            return true;
+    return disk != NOBODY && flight->disk == disk;
+}
+
+bool client_means(const struct run *run, int instance, int disk)
+{
+    const struct client *client = &run->client;
+
+    for (int i = 0; i < FLIGHTS; i++)
+        if (client->flights[i].busy && means(&client->flights[i], instance, disk))
+            return true;
+    for (int i = 0; i < client->doubtful_count; i++)
+        if (means(&client->doubtful[i], instance, disk))
+            return true;
+    return false;
+}
+
 int client_waiting(const struct run *run)
 {
     int count = 0;
@@ -525,6 +546,9 @@ int client_waiting(const struct run *run)
 
 void client_lost(struct run *run)
 {
+    for (int i = 0; i < run->client.doubtful_count; i++)
+        client_unheard(&run->client.doubtful[i]);
+    run->client.doubtful_count = 0;
     for (int i = 0; i < FLIGHTS; i++)
         if (run->client.flights[i].busy)
             client_unheard(&run->client.flights[i]);

@@ -77,8 +77,16 @@ struct repeat {
 };
 #define REPEATS 8
 
+/*
+ * Writes that were answered with 5xx. Nothing of them is stored; but where the flush at the end of their COMMIT failed, it
+ * may be in the log all the same, and come to life when the daemon dies before it has written there again.
+ */
+#define DOUBTFUL 64
+
 struct client {
     struct flight flights[FLIGHTS];
+    struct flight doubtful[DOUBTFUL];
+    int doubtful_count;
     struct replay replays[REPLAYS];
     struct repeat repeats[REPEATS];
     int64_t next_number;
@@ -93,6 +101,8 @@ void client_call(struct run *run);
 void client_ask(struct run *run, enum op op, int account);
 /* The daemon died: calls on their way are never answered. */
 void client_lost(struct run *run);
+/* Does a call that waits, or one that may come to life, mean that place of the model? */
+bool client_means(const struct run *run, int instance, int disk);
 /* How many calls wait for their reply. */
 int client_waiting(const struct run *run);
 

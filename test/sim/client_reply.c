@@ -274,6 +274,17 @@ static void keep_bytes(struct flight *flight)
     replay->recipe = flight->recipe;
 }
 
+static void doubt(struct flight *flight)
+{
+    struct client *client = &flight->run->client;
+
+    if (!flight->writes || flight->op >= OP_STATUS)
+        return;
+    if (client->doubtful_count == DOUBTFUL)
+        run_broken(flight->run, "the simulation's own", "more than %d calls failed in a row", DOUBTFUL);
+    client->doubtful[client->doubtful_count++] = *flight;
+}
+
 void client_reply(struct flight *flight, const struct reply *reply)
 {
     struct run *run = flight->run;
@@ -291,8 +302,11 @@ void client_reply(struct flight *flight, const struct reply *reply)
         run->counts.failed++;
         if (!faults_may_fail_calls(run))
             unexpected(flight, reply->status, code);
+        doubt(flight);
         return;
     }
+    if (flight->writes)
+        run->client.doubtful_count = 0; /* that COMMIT stands where theirs had been */
     if (reply->status == 200)
         run->counts.acknowledged++;
     else

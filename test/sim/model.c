@@ -43,9 +43,11 @@ int model_find(const struct model *model, struct str id)
     return NOBODY;
 }
 
-/* Disks name instances by their place: one that a disk may be at keeps it. */
+/* Disks and calls name instances by their place: one that is named keeps it. */
 static bool is_named(const struct model *model, int instance)
 {
+    if (client_means(model->run, instance, NOBODY))
+        return true;
     for (int i = 0; i < model->disk_count; i++)
         if (model->disks[i].instance == instance && model->disks[i].states != DISK_MICRO(GONE))
             return true;

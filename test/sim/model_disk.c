@@ -22,7 +22,7 @@ int model_disk_add(struct model *model, struct str id, int account, int zone)
     if (model->disk_count < MODEL_DISKS)
         disk = &model->disks[model->disk_count++];
     for (int i = 0; !disk && i < MODEL_DISKS; i++)
-        if (model->disks[i].states == DISK_MICRO(GONE))
+        if (model->disks[i].states == DISK_MICRO(GONE) && !client_means(model->run, NOBODY, i))
             disk = &model->disks[i];
     if (!disk || id.len >= sizeof(disk->id))
         return NOBODY;

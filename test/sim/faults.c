@@ -251,6 +251,7 @@ void faults_heal(struct run *run)
         while (map_next(&sim->hosts[i]->machines, &cursor, &id, &value)) {
             simulate(run, host_id_of(sim->hosts[i]), id, "hold-disks", "off");
             simulate(run, host_id_of(sim->hosts[i]), id, "hang", "off");
+            simulate(run, host_id_of(sim->hosts[i]), id, "resume", "");
         }
     }
 }

@@ -336,7 +336,7 @@ void laws_check(struct run *run)
     faults_look_away(run, false);
 }
 
-bool laws_busy(struct run *run)
+bool laws_busy(struct run *run, char ret_text[256])
 {
     struct tx *tx = store_read_begin(run->world.store);
     struct job_list jobs;
@@ -344,6 +344,10 @@ bool laws_busy(struct run *run)
 
     must_read(run, store_job_find(tx, JOB_STATE_ACTIVE, 0, 1, &jobs), "jobs");
     busy = jobs.count > 0;
+    if (busy && ret_text)
+        (void)snprintf(ret_text, 256, "job %s of %.*s (%.*s), step %s: %.*s", job_kind_text((enum job_kind)jobs.items[0].kind),
+                       STR_ARG(jobs.items[0].instance_id), STR_ARG(jobs.items[0].disks),
+                       engine_step_name(jobs.items[0].kind, jobs.items[0].step), STR_ARG(jobs.items[0].error));
     store_read_end(tx);
     return busy;
 }

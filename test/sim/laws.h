@@ -39,5 +39,5 @@ struct laws {
 void laws_check(struct run *run);
 /* When every fault is taken back and nothing is under way any more. */
 void laws_check_calm(struct run *run);
-/* Is there an active job? */
-bool laws_busy(struct run *run);
+/* Is there an active job? Then *ret_text, if it is wanted, says of whom and why. */
+bool laws_busy(struct run *run, char ret_text[256]);

@@ -130,6 +130,8 @@ static void ask_all(struct run *run)
 static void calm(struct run *run)
 {
     usec_t patience = 5 * run->profile.graceful_s * USEC_PER_SEC + 300 * USEC_PER_SEC;
+    char text[256] = "";
+    bool busy;
     usec_t end;
 
     faults_heal(run);
@@ -137,11 +139,12 @@ static void calm(struct run *run)
     end = world_now(&run->world) + patience;
     do {
         pass(run, 5 * USEC_PER_SEC);
-        if (world_now(&run->world) > end)
-            run_broken(run, "whatever was begun ends", "jobs are active after %lld s of calm", (long long)(patience / USEC_PER_SEC));
-    } while (laws_busy(run));
+        busy = laws_busy(run, text);
+        if (busy && world_now(&run->world) > end)
+            run_broken(run, "whatever was begun ends", "after %lld s of calm: %s", (long long)(patience / USEC_PER_SEC), text);
+    } while (busy);
     pass(run, RECONCILED_US);
-    while (laws_busy(run))
+    while (laws_busy(run, NULL))
         pass(run, 5 * USEC_PER_SEC); /* an automatic release, or what the comparison has found */
     laws_check_calm(run);
     ask_all(run);

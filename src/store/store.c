@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/bug.h"
 #include "base/mem.h"
 #include "store/core.h"
 
@@ -290,7 +291,7 @@ int store_open_with(const struct db_driver *driver, const char *path,
 
     if (r == 0)
         r = driver->open(path, settings->cache_mib * 1024, fail, &store->writer.db);
-    if (r == 0)
+    if (r == 0 && !BUG(log_not_renewed))
         r = renew_log(store, fail);
     if (r == 0)
         r = schema_apply(store->writer.db, driver, env_now(store->env), fail);

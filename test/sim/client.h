@@ -81,7 +81,7 @@ struct repeat {
  * Writes that were answered with 5xx. Nothing of them is stored; but where the flush at the end of their COMMIT failed, it
  * may be in the log all the same, and come to life when the daemon dies before it has written there again.
  */
-#define DOUBTFUL 64
+#define DOUBTFUL 256
 
 struct client {
     struct flight flights[FLIGHTS];

@@ -8,8 +8,9 @@
 enum kind {
     GUEST_DEAF_, GUEST_HANGS, GUEST_HOLDS, GUEST_OFF_, GUEST_CRASHES, GUEST_PAUSED_, GUEST_RESUMES, GUEST_REBOOTS, GUEST_SLOW,
     HOST_VANISHES, HOST_RETURNS, HOST_CRASHES, CALLS_FAIL, CALLS_UNHEARD, DISK_FAILS, KILL, KILL_IN_WRITE, POWER_FAILS,
+    RESTART,
 };
-static_assert(POWER_FAILS + 1 == FAULT_KINDS, "every kind is counted");
+static_assert(RESTART + 1 == FAULT_KINDS, "every kind is counted");
 
 /* Those that faults_strike chooses from; the others are faults_crash's. */
 static const struct kind_row {
@@ -37,6 +38,7 @@ static const struct kind_row {
     [KILL] = {"kill -9", 0, NULL, NULL, false},
     [KILL_IN_WRITE] = {"kill -9 in a write", 0, NULL, NULL, false},
     [POWER_FAILS] = {"power failure", 0, NULL, NULL, false},
+    [RESTART] = {"restart in order", 0, NULL, NULL, false},
 };
 
 const char *faults_kind_name(int kind)
@@ -388,8 +390,13 @@ static void start_again(struct run *run)
 void faults_crash(struct run *run)
 {
     faults_disarm(run);
-    die(run);
-    run->counts.crashes++;
+    if (dice_permille(&run->dice, 150)) {
+        count(run, RESTART, "the daemon");
+        world_stop(&run->world);
+    } else {
+        die(run);
+        run->counts.crashes++;
+    }
     if (dice_permille(&run->dice, 300))
         world_pass(&run->world, dice_below(&run->dice, 20000) * USEC_PER_MSEC);
     start_again(run);

@@ -10,7 +10,7 @@
 
 struct run;
 
-#define FAULT_KINDS 18
+#define FAULT_KINDS 19
 
 struct faults {
     int64_t counts[FAULT_KINDS];

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "sim/run.h"
 
-#define STEPS 4000
+#define STEPS 4000 /* some 11,000 operations */
 
 struct arguments {
     uint64_t first;
@@ -35,7 +35,7 @@ static void tell_failure(const char *law, const char *what)
     (void)fflush(stdout);
     (void)fprintf(stderr, "\nbroken: %s\n  %s\nthe latest events:\n", law, what);
     trace_print(&playing->trace);
-    (void)fprintf(stderr, "again: build/ecsd-sim --seed %" PRIu64 " --steps %" PRId64 "\n", playing->seed, playing->step);
+    (void)fprintf(stderr, "again: build/ecsd-sim --seed %" PRIu64 " --steps %" PRId64 "\n", playing->seed, MIN_OF(playing->step, playing->steps));
 }
 
 void run_broken(struct run *run, const char *law, const char *format, ...)

@@ -222,12 +222,11 @@ static void close_store(struct world *world)
     disk_fault_arm(NULL);
 }
 
-void world_kill(struct world *world)
+static void close_rest(struct world *world)
 {
     usec_t now = env_now(world->env);
     uint64_t seed = env_random_u64(world->env);
 
-    close_store(world);
     world->gateway = gateway_close(world->gateway);
     world->engine = engine_close(world->engine);
     world->hv = hypervisor_close(world->hv);
@@ -235,6 +234,20 @@ void world_kill(struct world *world)
     world->env = env_free(world->env);
     world->env = env_new_seeded(seed, now); /* nothing of the process before is known to the next */
     world->up = false;
+}
+
+void world_stop(struct world *world)
+{
+    engine_stop(world->engine);
+    store_stop(world->store);
+    world->store = store_close(world->store);
+    close_rest(world);
+}
+
+void world_kill(struct world *world)
+{
+    close_store(world);
+    close_rest(world);
 }
 
 void world_power_failure(struct world *world, uint64_t seed)

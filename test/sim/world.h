@@ -62,6 +62,8 @@ extern const char *const world_zones[2]; /* hosts 0 and 1, hosts 2 and 3 */
 void world_open(struct world *world, uint64_t seed, const struct profile *profile);
 void world_close(struct world *world);
 
+/* As SIGTERM: what is queued is written, then all is closed in order. */
+void world_stop(struct world *world);
 /* As kill -9. The clock stands. */
 void world_kill(struct world *world);
 /* And then the machine loses its power: what was not flushed may be gone, and every guest ends. The daemon is down. */

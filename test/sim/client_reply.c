@@ -42,30 +42,53 @@ static void unexpected(struct flight *flight, int status, struct str code)
 
 /* ── accepted ── */
 
+/* The note of the call's ClientToken; NULL: it has none. */
+static struct repeat *repeat_of(struct flight *flight)
+{
+    struct repeat *repeats = flight->run->client.repeats;
+
+    for (int i = 0; flight->number && i < REPEATS; i++)
+        if (repeats[i].number == flight->number)
+            return &repeats[i];
+    return NULL;
+}
+
+/* The same token again gives what it gave before. */
+static void check_repeat(struct flight *flight, struct repeat *repeat, const char *first_id)
+{
+    if (repeat->answered && strcmp(repeat->first_id, first_id) != 0)
+        run_broken(flight->run, "a ClientToken gives one answer", "token-%lld gave %s, and then %s", (long long)flight->number,
+                   repeat->first_id, first_id);
+    (void)snprintf(repeat->first_id, sizeof(repeat->first_id), "%s", first_id);
+}
+
+static void learn_made(struct flight *flight, struct str id)
+{
+    struct model *model = &flight->run->model;
+    int instance = model_find(model, id);
+
+    if (instance == NOBODY && flight->number) /* perhaps an earlier call with the token made it */
+        instance = model_add_late(model, id, &flight->launch);
+    else if (instance == NOBODY)
+        instance = model_add(model, id, &flight->launch);
+    if (instance == NOBODY)
+        run_broken(flight->run, "the simulation's own", "no room for another instance");
+}
+
 static void learn_run(struct flight *flight, json_t *root)
 {
     struct run *run = flight->run;
     json_t *ids = json_object_get(json_object_get(root, "InstanceIdSets"), "InstanceIdSet");
-    struct repeat *repeat = NULL;
+    struct repeat *repeat = repeat_of(flight);
+    bool again = repeat && repeat->answered;
 
     if ((int)json_array_size(ids) != flight->launch.amount)
         run_broken(run, "a call is carried out as a whole", "RunInstances of %d made %zu", flight->launch.amount,
                    json_array_size(ids));
-    for (int i = 0; i < REPEATS; i++)
-        if (flight->number && run->client.repeats[i].number == flight->number)
-            repeat = &run->client.repeats[i];
-    for (size_t i = 0; i < json_array_size(ids); i++) {
-        const char *id = json_string_value(json_array_get(ids, i));
-
-        if (repeat && repeat->answered && i == 0 && strcmp(repeat->first_id, id) != 0)
-            run_broken(run, "a ClientToken gives one answer", "token-%lld gave %s, and then %s", (long long)flight->number,
-                       repeat->first_id, id);
-        if (repeat && i == 0)
-            (void)snprintf(repeat->first_id, sizeof(repeat->first_id), "%s", id);
-        if (model_find(&run->model, str_from(id)) == NOBODY && !(repeat && repeat->answered) &&
-            model_add(&run->model, str_from(id), &flight->launch) == NOBODY)
-            run_broken(run, "the simulation's own", "no room for another instance");
-    }
+    if (repeat)
+        check_repeat(flight, repeat, json_string_value(json_array_get(ids, 0)));
+    for (size_t i = 0; i < json_array_size(ids) && !again; i++)
+        learn_made(flight, str_from(json_string_value(json_array_get(ids, i))));
     if (repeat)
         repeat->answered = true;
     /* An earlier call with the token may have gone unheard: now it is known what became of it. */
@@ -163,30 +186,36 @@ static void learn(struct flight *flight, struct str body)
 
 /* ── refused ── */
 
-/* What a single order's refusal says of its instance. */
-static void learn_refusal(struct flight *flight, int instance, struct str code, int status)
+/* Refusals that are right of an instance that is there and the caller's own; false: none of them. */
+static bool refused_rightly(struct flight *flight, int instance, struct str code)
 {
     struct model *model = &flight->run->model;
-    const struct model_instance *inst;
+    struct model_instance *inst = &model->instances[instance];
 
-    if (is_one_of(code, "InvalidInstanceId.NotFound|InvalidInstanceIds.NotFound|InvalidResourceId.NotFound|NoSuchResource")) {
-        if (instance != NOBODY && !flight->stranger)
-            model_was(model, instance, MICRO(GONE), "that it was not found");
-        return;
-    }
-    if (instance == NOBODY || flight->stranger)
-        unexpected(flight, status, code);
-    inst = &model->instances[instance];
     if (is_one_of(code, "IncorrectInstanceStatus|IncorrectInstanceStatus.Initializing"))
         model_was(model, instance, ~(model_accepting(model, &flight->how) | MICRO(GONE)), "the refusal for its status");
     else if (str_eq(code, STR("InvalidOperation.DeletionProtection")) && flight->how.order == ORDER_DELETE)
-        model_is(model, &model->instances[instance].guard, 1, "deletion protection", inst->id);
+        model_is(model, &inst->guard, 1, "deletion protection", inst->id);
     else if (str_eq(code, STR("OperationDenied.NoStock")) && inst->was_lean)
         model_was(model, instance, MICRO(STOPPED), "that there is no room");
-    else if (str_eq(code, STR("InstanceType.ParameterMismatch")) && model_types[inst->type].local_disks && !flight->confirm)
-        return;
-    else if (!(is_one_of(code, "DiskError|IncorrectDiskStatus") && model_disk_busy(model, instance)))
+    else if (str_eq(code, STR("InstanceType.ParameterMismatch")))
+        return model_types[inst->type].local_disks && !flight->confirm;
+    else
+        return is_one_of(code, "DiskError|IncorrectDiskStatus") && model_disk_busy(model, instance);
+    return true;
+}
+
+/* What a single order's refusal says of its instance. */
+static void learn_refusal(struct flight *flight, int instance, struct str code, int status)
+{
+    bool own = instance != NOBODY && !flight->stranger;
+
+    if (is_one_of(code, "InvalidInstanceId.NotFound|InvalidInstanceIds.NotFound|InvalidResourceId.NotFound|NoSuchResource")) {
+        if (own)
+            model_was(&flight->run->model, instance, MICRO(GONE), "that it was not found");
+    } else if (!own || !refused_rightly(flight, instance, code)) {
         unexpected(flight, status, code);
+    }
 }
 
 /* The whole call was refused for one of several: which of them isn't said, but it has to be possible of one. */
@@ -213,7 +242,8 @@ static void learn_refusal_of_all(struct flight *flight, struct str code, int sta
         unexpected(flight, status, code);
 }
 
-static void learn_disk_refusal(struct flight *flight, struct str code, int status)
+/* Would the order have been right, whichever of the possible states it met? */
+static bool disk_would_do(struct flight *flight)
 {
     struct model *model = &flight->run->model;
     int instance = flight->target_count ? flight->targets[0] : NOBODY;
@@ -221,16 +251,21 @@ static void learn_disk_refusal(struct flight *flight, struct str code, int statu
     unsigned owner = instance == NOBODY ? MICRO(GONE) : model_states(model, instance);
     bool settled = (owner & ~(MICRO(RUNNING) | MICRO(STOPPED))) == 0;
 
+    if (flight->op == OP_DISK_DELETE)
+        return disk == DISK_MICRO(AVAILABLE);
+    if (flight->op == OP_DISK_ATTACH)
+        return disk == DISK_MICRO(AVAILABLE) && settled;
+    return disk == DISK_MICRO(IN_USE) && settled && instance == model->disks[flight->disk].instance;
+}
+
+static void learn_disk_refusal(struct flight *flight, struct str code, int status)
+{
     if (is_one_of(code, "InstanceDiskLimitExceeded|ResourcesNotInSameZone"))
         return;
-    if (flight->op == OP_DISK_ATTACH && disk == DISK_MICRO(AVAILABLE) && settled)
-        unexpected(flight, status, code);
-    if (flight->op == OP_DISK_DETACH && disk == DISK_MICRO(IN_USE) && settled && instance == model->disks[flight->disk].instance)
-        unexpected(flight, status, code);
-    if (flight->op == OP_DISK_DELETE && disk == DISK_MICRO(AVAILABLE))
+    if (flight->op == OP_DISK_CREATE || disk_would_do(flight))
         unexpected(flight, status, code);
     if (str_eq(code, STR("InvalidDiskId.NotFound")) && flight->disk != NOBODY)
-        model_disk_was(model, flight->disk, DISK_MICRO(GONE), "that it was not found");
+        model_disk_was(&flight->run->model, flight->disk, DISK_MICRO(GONE), "that it was not found");
 }
 
 static void learn_no(struct flight *flight, struct str code, int status)
@@ -325,37 +360,49 @@ void client_reply(struct flight *flight, const struct reply *reply)
         keep_bytes(flight);
 }
 
+static void doubt_run(struct flight *flight)
+{
+    struct model *model = &flight->run->model;
+    const struct repeat *repeat = repeat_of(flight);
+    bool known = repeat && repeat->answered;
+
+    for (int i = 0; i < MODEL_RUNS; i++)
+        known |= model->runs[i].name == flight->launch.name;
+    if (!known)
+        model_run_unheard(model, &flight->launch);
+}
+
+static void doubt_disk(struct flight *flight)
+{
+    struct model *model = &flight->run->model;
+
+    if (flight->disk == NOBODY)
+        return;
+    if (flight->op == OP_DISK_ATTACH && flight->targets[0] != NOBODY)
+        model_disk_attach(model, flight->disk, flight->targets[0], false);
+    else if (flight->op == OP_DISK_DETACH)
+        model_disk_detach(model, flight->disk, false);
+    else if (flight->op == OP_DISK_DELETE)
+        model_disk_delete(model, flight->disk, false);
+}
+
 void client_unheard(struct flight *flight)
 {
     struct run *run = flight->run;
+    bool own = flight->target_count > 0 && !flight->stranger;
 
     flight->busy = false;
     run->counts.unheard++;
     trace_add(&run->trace, "%lld %d %s → nothing", (long long)run->step, flight->account + 1, client_op_name(flight->op));
     if (!flight->writes || flight->op >= OP_STATUS)
         return;
-    if (flight->op == OP_RUN) {
-        bool known = false;
-
-        for (int i = 0; i < MODEL_RUNS; i++)
-            known |= run->model.runs[i].name == flight->launch.name;
-        for (int i = 0; i < REPEATS; i++)
-            known |= flight->number && run->client.repeats[i].number == flight->number && run->client.repeats[i].answered;
-        if (!known)
-            model_run_unheard(&run->model, &flight->launch);
-    } else if (flight->op <= OP_DELETE_MANY) {
-        for (int i = 0; i < flight->target_count; i++)
-            if (flight->targets[i] != NOBODY && !flight->stranger)
-                model_unheard(&run->model, flight->targets[i], &flight->how);
-    } else if (flight->op <= OP_RELEASE_AT) {
-        if (flight->targets[0] != NOBODY && !flight->stranger)
-            learn_modify(flight, false);
-    } else if (flight->disk != NOBODY) {
-        if (flight->op == OP_DISK_ATTACH && flight->targets[0] != NOBODY)
-            model_disk_attach(&run->model, flight->disk, flight->targets[0], false);
-        else if (flight->op == OP_DISK_DETACH)
-            model_disk_detach(&run->model, flight->disk, false);
-        else if (flight->op == OP_DISK_DELETE)
-            model_disk_delete(&run->model, flight->disk, false);
-    }
+    if (flight->op == OP_RUN)
+        doubt_run(flight);
+    else if (flight->op > OP_RELEASE_AT)
+        doubt_disk(flight);
+    else if (flight->op > OP_DELETE_MANY && own && flight->targets[0] != NOBODY)
+        learn_modify(flight, false);
+    for (int i = 0; i < flight->target_count && own && flight->op <= OP_DELETE_MANY; i++)
+        if (flight->targets[i] != NOBODY)
+            model_unheard(&run->model, flight->targets[i], &flight->how);
 }

@@ -36,6 +36,7 @@ static void tell_failure(const char *law, const char *what)
     (void)fprintf(stderr, "\nbroken: %s\n  %s\nthe latest events:\n", law, what);
     trace_print(&playing->trace);
     (void)fprintf(stderr, "again: build/ecsd-sim --seed %" PRIu64 " --steps %" PRId64 "\n", playing->seed, MIN_OF(playing->step, playing->steps));
+    world_remove(&playing->world);
 }
 
 void run_broken(struct run *run, const char *law, const char *format, ...)

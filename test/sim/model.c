@@ -79,6 +79,15 @@ int model_add(struct model *model, struct str id, const struct model_run *from)
     return (int)(inst - model->instances);
 }
 
+int model_add_late(struct model *model, struct str id, const struct model_run *from)
+{
+    int instance = model_add(model, id, from);
+
+    if (instance != NOBODY)
+        model->instances[instance].may_off = true;
+    return instance;
+}
+
 int model_count(struct model *model, int account)
 {
     int count = 0;
@@ -310,7 +319,7 @@ int model_adopt(struct model *model, struct str id, int64_t name, int account)
         if (run->name != name || run->account != account || name == 0)
             continue;
         run->found++;
-        return model_add(model, id, run);
+        return model_add_late(model, id, run);
     }
     return NOBODY;
 }

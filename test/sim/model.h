@@ -117,6 +117,8 @@ void model_init(struct model *model, struct run *run);
 
 /* NOBODY: full; instances that are certainly gone make room. */
 int model_add(struct model *model, struct str id, const struct model_run *from);
+/* It may have been there for a while: what was done to it then is not known. */
+int model_add_late(struct model *model, struct str id, const struct model_run *from);
 int model_find(const struct model *model, struct str id);
 /* What is possible now, what happens by itself included. */
 unsigned model_states(struct model *model, int instance);

@@ -141,12 +141,17 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+void world_remove(const struct world *world)
+{
+    (void)nftw(world->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS); /* what stays is in memory, and small */
+}
+
 void world_close(struct world *world)
 {
     if (world->up)
         world_kill(world);
     disk_fault_forget(world->dir);
-    (void)nftw(world->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS); /* what stays is in memory, and small */
+    world_remove(world);
     world->env = env_free(world->env);
     arena_done(&world->work);
     arena_done(&world->text);

@@ -61,6 +61,8 @@ extern const char *const world_zones[2]; /* hosts 0 and 1, hosts 2 and 3 */
 /* A fresh folder with accounts and hosts, and the daemon over it. Aborts when that fails. */
 void world_open(struct world *world, uint64_t seed, const struct profile *profile);
 void world_close(struct world *world);
+/* The folder is removed, whatever has it open: at the end of a run that failed. */
+void world_remove(const struct world *world);
 
 /* As SIGTERM: what is queued is written, then all is closed in order. */
 void world_stop(struct world *world);

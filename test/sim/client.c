@@ -369,11 +369,11 @@ static void done(void *arg, const struct reply *reply)
 static void send(struct flight *flight)
 {
     struct run *run = flight->run;
-    struct call call = recipe_call(&flight->recipe, &flight->arena);
 
+    flight->call = recipe_call(&flight->recipe, &flight->arena);
     flight->busy = true;
     run->counts.calls++;
-    gateway_handle(run->world.gateway, &call, suspended, done, flight);
+    gateway_handle(run->world.gateway, &flight->call, suspended, done, flight);
     if (!flight->writes)
         run->counts.reads++;
 }

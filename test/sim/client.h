@@ -60,6 +60,7 @@ struct flight {
     const char *wanted; /* code of the refusal that a wrong call must get */
     int replay;
     struct recipe recipe;
+    struct call call;   /* the gateway has it until the reply */
     struct arena arena;
 };
 

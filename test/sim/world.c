@@ -63,7 +63,7 @@ static void set_options(struct world *world)
 
 static int make_tenant(struct tx *tx, int i, struct fail *fail)
 {
-    char name[16];
+    char name[32];
     struct tenant_order order = {
         .stopped_mode = i == 1 ? STOPPED_MODE_STOP_CHARGING : STOPPED_MODE_KEEP_CHARGING,
         .access_key_id = str_from(world_keys[i].id),

@@ -37,6 +37,7 @@ INTERFACES = {
 
 # Generated header -> the innermost ring that may include it, and thus every ring outside of it.
 GENERATED = {
+    "gen/bug.h": "base",
     "gen/errors.h": "base",
     "gen/options.h": "base",
     "gen/metrics.h": "base",

@@ -4,6 +4,7 @@
  * subscriptions, the table of hosts.
  * Each is one bounded write, or one bounded piece of work, at a time.
  */
+#include "base/bug.h"
 #include "base/mem.h"
 #include "engine/active.h"
 
@@ -86,6 +87,8 @@ static int claim_deadline(struct tx *tx, const struct engine *engine, struct job
 {
     usec_t latest = tx_now(tx) + order_patience_us(engine, job->kind);
 
+    if (BUG(deadline_reset) && job->kind == JOB_KIND_STOP)
+        job->deadline_us = USEC_NEVER - 1;
     if (job->deadline_us == USEC_NEVER || job->deadline_us <= latest)
         return 0;
     job->deadline_us = latest;
@@ -112,7 +115,8 @@ static int claim_apply(struct tx *tx, struct engine *engine)
         r = claim_deadline(tx, engine, &jobs.items[i]);
         if (r < 0)
             return r;
-        engine_hand_over(engine, tx, &jobs.items[i], host_id);
+        if (!BUG(job_dropped) || i % 2 == 0)
+            engine_hand_over(engine, tx, &jobs.items[i], host_id);
     }
     engine->claimed = jobs.count;
     return 0;

@@ -10,6 +10,7 @@
  * machine runs gets a start, which finds the machine alive. A machine where the row doesn't place it ends: two of one instance must
  * never live (law 6).
  */
+#include "base/bug.h"
 #include "base/mem.h"
 #include "engine/errand.h"
 
@@ -241,6 +242,9 @@ static void act(struct observation *seen)
     }
 }
 
+/* BUG(old_event_applied) only: the machine that an event has called off. */
+static char called_off[ID_TEXT_MAX];
+
 void engine_observe(struct engine *engine, struct arena *arena, struct str host_id, struct str id)
 {
     struct observation seen = {.engine = engine, .host_id = host_id, .id = arena_str(arena, id)};
@@ -256,6 +260,10 @@ void engine_observe(struct engine *engine, struct arena *arena, struct str host_
         return;
     if (hv->ops->probe(hv, seen.host_id, seen.id, &seen.status) < 0)
         return; /* nothing is known */
+    if (BUG(old_event_applied) && str_eq(seen.id, str_from(called_off))) {
+        seen.status.state = MACHINE_OFF;
+        called_off[0] = '\0';
+    }
     act(&seen);
 }
 
@@ -286,6 +294,8 @@ void engine_watch(void *arg, const struct machine_event *event)
 
     pthread_mutex_lock(&engine->mutex);
     engine->more_comes = event->more;
+    if (BUG(old_event_applied) && event->state == MACHINE_OFF)
+        (void)snprintf(called_off, sizeof(called_off), "%.*s", STR_ARG(event->id));
     if (event->state == MACHINE_OFF || event->state == MACHINE_ABSENT)
         errand_wake_instance(engine, event->id);
     active = map_get(&engine->jobs, event->id);

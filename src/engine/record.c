@@ -4,6 +4,7 @@
  * that no crash can separate a state from the job that made it. A job whose instance has gone or has another job now ends
  * as failed and changes nothing else.
  */
+#include "base/bug.h"
 #include "engine/active.h"
 
 struct str state_text(int state)
@@ -207,6 +208,8 @@ int record_stopped(struct tx *tx, struct active *active)
         r = holdings_free_address(tx, inst);
         if (r < 0)
             return r;
+        if (BUG(double_release))
+            (void)!store_host_reserve(tx, inst->host_id, -2, -8192);
         r = holdings_unplace(tx, inst);
         if (r < 0)
             return r;
@@ -214,7 +217,7 @@ int record_stopped(struct tx *tx, struct active *active)
     r = move(tx, active, inst, INSTANCE_STATE_STOPPED, (enum stop_reason)job->reason);
     if (r < 0)
         return r;
-    r = store_segment_switch(tx, inst, job->release_capacity ? BILLING_MODE_FREE : BILLING_MODE_KEPT, tx_now(tx));
+    r = BUG(segment_left_open) ? 0 : store_segment_switch(tx, inst, job->release_capacity ? BILLING_MODE_FREE : BILLING_MODE_KEPT, tx_now(tx));
     if (r < 0)
         return r;
     return record_end(tx, active, JOB_STATE_DONE, NULL);

@@ -3,6 +3,7 @@
  * How a machine is brought to its end: stop, the first half of a reboot or a redeploy, delete. Every step looks before it acts, so that
  * it may run again after a crash at any place.
  */
+#include "base/bug.h"
 #include "engine/active.h"
 
 static int64_t ending_incarnation(const struct job *job)
@@ -38,6 +39,8 @@ enum step_result run_cut_ladder(struct run *run)
         /* Any other failure is an answer too: a machine that doesn't obey gets the harder way next. */
         if (r == -E_UNREACHABLE)
             return run_failed(run, r, "cut the power");
+        if (BUG(stopped_without_proof))
+            return STEP_NEXT;
         run->looked = false;
         active->cut_level = MIN_OF(active->cut_level + 1, (int)MACHINE_CUT_KILL);
         active->next_cut_us = run->now + run->engine->options->stop_kill_wait_s * USEC_PER_SEC;
@@ -84,6 +87,8 @@ static bool press(struct run *run)
 
 enum step_result step_press(struct run *run)
 {
+    if (BUG(second_machine) && run->job->kind == JOB_KIND_REDEPLOY)
+        return run_goto(run, STEP_AFTER_DEAD);
     if (run->job->force)
         return STEP_NEXT;
     if (!run_look(run))
@@ -92,7 +97,7 @@ enum step_result step_press(struct run *run)
         return run_goto(run, STEP_DEAD);
     if (is_later(run))
         return run_raise(run);
-    if (run->now >= run->job->deadline_us)
+    if (run->now >= run->job->deadline_us && !BUG(deadline_ignored))
         return press_deadline(run);
     if (run->status.state != MACHINE_DYING && !press(run))
         return STEP_RETRY;
@@ -132,7 +137,7 @@ static bool has_no_host(struct run *run)
 
 enum step_result step_dead(struct run *run)
 {
-    if (has_no_host(run))
+    if (has_no_host(run) || BUG(stopped_without_proof))
         return STEP_NEXT;
     if (!run_look(run))
         return STEP_RETRY;
@@ -204,6 +209,8 @@ enum step_result step_leave(struct run *run)
     if (is_later(run))
         return run_raise(run);
     r = run->hv->ops->undefine(run->hv, run->host_id, run->job->instance_id);
+    if (BUG(second_machine))
+        return STEP_NEXT;
     if (r == -E_BUSY)
         return run_goto(run, STEP_CUT);
     return run_did(run, r, "take the machine off its host") ? STEP_NEXT : STEP_RETRY;

@@ -6,6 +6,7 @@
  */
 #include "gateway/gateway.h"
 
+#include "base/bug.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "gateway/audit.h"
@@ -296,6 +297,7 @@ struct write_call {
     void *arg;
     int result;
     struct str body;
+    bool told; /* BUG(reply_before_commit) only */
 };
 
 static int run_once(struct request *request, struct tx *tx, struct str *ret_body)
@@ -347,7 +349,11 @@ static int write_run(struct tx *tx, struct write *write)
     tx_savepoint(tx);
     r = run_once(request, tx, &wc->body);
     wc->result = r;
-    if (r == 0) {
+    if (BUG(reply_before_commit) && r == 0) {
+        wc->told = true;
+        answer(request, r, wc->body, wc->done, wc->arg);
+    }
+    if (r == 0 || BUG(batch_half_done)) {
         tx_release(tx);
         return 0;
     }
@@ -359,6 +365,8 @@ static void write_done(struct write *write, int result)
 {
     struct write_call *wc = container_of(write, struct write_call, write);
 
+    if (BUG(reply_before_commit) && wc->told)
+        return;
     answer(wc->request, result < 0 ? result : wc->result, wc->body, wc->done, wc->arg);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/once.h"
 
+#include "base/bug.h"
 #include "base/hash.h"
 #include "gateway/out.h"
 
@@ -93,7 +94,7 @@ int once_keep(struct request *request, struct tx *tx, struct str members, usec_t
         .expires_us = tx_now(tx) + keep,
     };
 
-    if (str_empty(request->client_token))
+    if (str_empty(request->client_token) || BUG(token_forgotten))
         return 0;
     token.account_id = request->account->id;
     token.digest = request->client_digest;

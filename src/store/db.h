@@ -88,6 +88,7 @@ struct db_ops {
     int (*checkpoint)(struct db *db,
                       enum db_checkpoint mode); /* 0 when all was moved, -E_BUSY, … */
     int64_t (*log_pages)(struct db *db);        /* length of the log after a commit */
+    int (*renew_log)(struct db *db); /* what a process before us wrote to the log is on the disk: 0 */
 };
 
 struct db_driver {

@@ -93,6 +93,11 @@ static int fault_checkpoint(struct db *db, enum db_checkpoint mode)
     FAULTY(db, checkpoint(inner, mode));
 }
 
+static int fault_renew_log(struct db *db)
+{
+    FAULTY(db, renew_log(inner));
+}
+
 static void fault_rollback(struct db *db)
 {
     inner_of(db)->ops->rollback(inner_of(db));
@@ -155,6 +160,7 @@ static const struct db_ops fault_ops = {
     .changed = fault_changed,
     .checkpoint = fault_checkpoint,
     .log_pages = fault_log_pages,
+    .renew_log = fault_renew_log,
 };
 
 static int fault_open(const char *path, int64_t cache_kib, struct fail *fail, struct db **ret)

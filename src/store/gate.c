@@ -6,6 +6,7 @@
  * COMMIT, in the order of the key, so that a thousand of them touch few pages and a call that is
  * refused leaves none.
  */
+#include "base/bug.h"
 #include "base/hash.h"
 #include "store/core.h"
 
@@ -63,6 +64,8 @@ int nonce_flush(struct tx *tx)
         " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us",
         NULL};
 
+    if (BUG(nonce_forgotten))
+        return 0;
     if (tx->nonce_count > 1)
         qsort(tx->nonces, tx->nonce_count, sizeof(*tx->nonces), by_key);
     for (size_t i = 0; i < tx->nonce_count; i++) {

@@ -19,6 +19,7 @@
 /* A checkpoint that wants the log to start over keeps the writer out while it waits for readers. */
 #define CHECKPOINT_WAIT_MS 20
 #define SQL_TEXT_BYTES 8192 /* the longest query, several times over */
+#define LOG_PIECE_BYTES (64 * 1024)
 #define LOG_EVERY_S 10      /* a failing disk tells so once, not at each call */
 
 struct sqlite_db {
@@ -318,6 +319,51 @@ static int sqlite_checkpoint(struct db *db, enum db_checkpoint mode)
     return moved < total ? -E_BUSY : 0;
 }
 
+/* Each piece of the file is written again as it is read, and then flushed. */
+static int rewrite(sqlite3_file *file)
+{
+    sqlite3_int64 size = 0;
+    char *piece;
+    int rc;
+
+    if (!file || !file->pMethods)
+        return SQLITE_OK; /* there is no log */
+    piece = xcalloc(1, LOG_PIECE_BYTES);
+    rc = file->pMethods->xFileSize(file, &size);
+    for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += LOG_PIECE_BYTES) {
+        int len = (int)MIN_OF(size - at, (sqlite3_int64)LOG_PIECE_BYTES);
+
+        rc = file->pMethods->xRead(file, piece, len, at);
+        if (rc == SQLITE_OK)
+            rc = file->pMethods->xWrite(file, piece, len, at);
+    }
+    if (rc == SQLITE_OK && size > 0)
+        rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    (void)xfree(piece);
+    return rc;
+}
+
+/*
+ * A flush that failed leaves its pages in memory, marked as written: no later flush writes them (Linux). The process gives up
+ * or is killed, the next one reads them back as a part of the log, and a power failure would take them, and with them all
+ * that was appended since. So what we begin with is written once more. The write lock keeps others from appending
+ * meanwhile.
+ */
+static int sqlite_renew_log(struct db *db)
+{
+    sqlite3 *handle = sqlite_of(db)->handle;
+    sqlite3_file *file = NULL;
+    int r = sqlite_begin(db, true);
+
+    if (r < 0)
+        return r;
+    r = error_of(handle, sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&file));
+    if (r == 0)
+        r = error_of(handle, rewrite(file));
+    sqlite_rollback(db);
+    return r;
+}
+
 /* ── open, close ── */
 
 static struct db *sqlite_close(struct db *db)
@@ -354,6 +400,7 @@ static const struct db_ops sqlite_ops = {
     .changed = sqlite_changed,
     .checkpoint = sqlite_checkpoint,
     .log_pages = sqlite_log_pages,
+    .renew_log = sqlite_renew_log,
 };
 
 static void configure_library(void)

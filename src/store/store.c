@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/bug.h"
 #include "base/mem.h"
 #include "store/core.h"
 
@@ -272,6 +273,15 @@ static struct store *store_new(const struct db_driver *driver, const char *path,
     return store;
 }
 
+static int renew_log(struct store *store, struct fail *fail)
+{
+    int r = store->writer.db->ops->renew_log(store->writer.db);
+
+    return r < 0 ? fail_text(fail, (enum error_code) - r, "cannot write the log of the database %s; look at the disk",
+                             store->path)
+                 : 0;
+}
+
 int store_open_with(const struct db_driver *driver, const char *path,
                     const struct store_settings *settings, struct fail *fail, struct store **ret)
 {
@@ -281,6 +291,8 @@ int store_open_with(const struct db_driver *driver, const char *path,
 
     if (r == 0)
         r = driver->open(path, settings->cache_mib * 1024, fail, &store->writer.db);
+    if (r == 0 && !BUG(log_not_renewed))
+        r = renew_log(store, fail);
     if (r == 0)
         r = schema_apply(store->writer.db, driver, env_now(store->env), fail);
     if (r == 0)

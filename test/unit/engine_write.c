@@ -443,6 +443,111 @@ static void happenings_are_written_in_the_end(void **state)
     world_close(world);
 }
 
+/* ── in between ── */
+
+struct refused_order {
+    struct ordered ordered;
+    int code;
+};
+
+/* The engine itself refuses what does not fit the state, whatever its caller has checked. */
+static int run_unchecked(struct tx *tx, void *arg)
+{
+    struct refused_order *refused = arg;
+    struct engine *engine = refused->ordered.world->engine;
+    struct order order = {STR("request-1"), STR("key-1"), STOP_REASON_API};
+    struct stop_order stop = {0};
+    struct instance *inst;
+    struct fail fail;
+
+    fail_init(&fail, tx_arena(tx));
+    refused->code = store_instance_get_hot(tx, refused->ordered.id, &inst);
+    if (refused->code < 0)
+        return refused->code;
+    switch (refused->ordered.kind) {
+    case ORDER_START:
+        refused->code = engine_order_start(engine, tx, inst, &order, &fail);
+        break;
+    case ORDER_STOP:
+        refused->code = engine_order_stop(engine, tx, inst, &stop, &order, &fail);
+        break;
+    case ORDER_REBOOT:
+        refused->code = engine_order_reboot(engine, tx, inst, false, &order, &fail);
+        break;
+    case ORDER_REDEPLOY:
+        refused->code = engine_order_redeploy(engine, tx, inst, false, &order, &fail);
+        break;
+    case ORDER_DELETE:
+    case ORDER_CREATE:
+    case ORDER_RELEASE_AT:
+        refused->code = engine_order_delete(engine, tx, inst, false, &order, &fail);
+        break;
+    }
+    return refused->code;
+}
+
+static void orders_that_do_not_fit_the_state(void **state)
+{
+    static const enum order_kind while_stopping[] = {ORDER_START, ORDER_STOP, ORDER_REBOOT, ORDER_REDEPLOY, ORDER_DELETE};
+    struct world *world = world_open();
+    struct str id = world_launch(world, TYPE);
+    struct str was;
+
+    (void)state;
+    stopping(world, id);
+    was = picture(world, id);
+    for (size_t i = 0; i < countof(while_stopping); i++) {
+        struct refused_order refused = {.ordered = {.world = world, .id = id, .kind = while_stopping[i]}};
+
+        assert_int_equal(store_write(world->store, run_unchecked, &refused), -E_INSTANCE_STATUS);
+        assert_true(str_eq(picture(world, id), was));
+    }
+    world_close(world);
+}
+
+static int release_now(struct tx *tx, void *arg)
+{
+    struct ordered *ordered = arg;
+    struct instance *inst;
+    int r = store_instance_get(tx, ordered->id, &inst);
+
+    if (r < 0)
+        return r;
+    inst->release_us = tx_now(tx);
+    engine_release_changed(ordered->world->engine, tx);
+    r = store_instance_save(tx, inst);
+    return r < 0 ? r : store_instance_save_doc(tx, inst);
+}
+
+/* What falls due while an instance is on its way to another state is carried out when it has arrived. */
+static void due_while_it_is_on_its_way(void **state)
+{
+    struct world *world = world_open();
+    struct str id = world_launch(world, TYPE);
+    struct ordered ordered = {.world = world, .id = id};
+
+    (void)state;
+    stopped(world, id);
+    expire(world, id); /* of one that is off: it is locked, and stays */
+    world_pass(world, SECONDS(2));
+    assert_int_equal(world_state(world, id), INSTANCE_STATE_STOPPED);
+    assert_int_equal(world_events(world, id, EVENT_KIND_LOCK, "locked: financial"), 1);
+    renew(world, id);
+    assert_int_equal(start_it(world, id), 0);
+    expire(world, id);
+    world_pass(world, SECONDS(1));
+    assert_int_equal(world_state(world, id), INSTANCE_STATE_STARTING);
+    world_await(world, id, INSTANCE_STATE_STOPPED, WITHIN);
+    assert_int_equal(world_events(world, id, EVENT_KIND_LOCK, "locked: financial"), 2);
+    renew(world, id);
+    assert_int_equal(start_it(world, id), 0);
+    assert_int_equal(store_write(world->store, release_now, &ordered), 0);
+    world_pass(world, SECONDS(1));
+    assert_int_equal(world_state(world, id), INSTANCE_STATE_STARTING);
+    world_await(world, id, GONE, WITHIN);
+    world_close(world);
+}
+
 /* ── scripts ── */
 
 struct sent {
@@ -602,7 +707,7 @@ static void the_start_tries_again(void **state)
 
 int main(int argc, char **argv)
 {
-    struct CMUnitTest tests[countof(orderings) + countof(happenings) + 2];
+    struct CMUnitTest tests[countof(orderings) + countof(happenings) + 4];
     size_t count = 0;
 
     for (size_t i = 0; i < countof(orderings); i++)
@@ -611,6 +716,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < countof(happenings); i++)
         tests[count++] = (struct CMUnitTest){happenings[i].name, happenings_are_written_in_the_end, NULL, NULL,
                                              (void *)(uintptr_t)&happenings[i]};
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(orders_that_do_not_fit_the_state);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(due_while_it_is_on_its_way);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_script_ends_with_its_result);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(the_start_tries_again);
     if (argc > 1)

@@ -548,6 +548,94 @@ static void due_while_it_is_on_its_way(void **state)
     world_close(world);
 }
 
+/* ── an older copy of the store ── */
+
+static void copy_file(const struct world *world, const char *from, const char *to)
+{
+    char source[96];
+    char target[96];
+    char bytes[4096];
+    size_t got;
+    FILE *in;
+    FILE *out;
+
+    (void)snprintf(source, sizeof(source), "%s/%s", world->dir, from);
+    (void)snprintf(target, sizeof(target), "%s/%s", world->dir, to);
+    in = fopen(source, "re");
+    assert_non_null(in);
+    out = fopen(target, "we");
+    assert_non_null(out);
+    while ((got = fread(bytes, 1, sizeof(bytes), in)) > 0)
+        assert_int_equal(fwrite(bytes, 1, got, out), got);
+    (void)fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* The row follows its machine, which is of a later start than it knows. True: the failure was met. */
+static bool await_agreement(struct world *world, struct str id, int64_t at)
+{
+    usec_t end = env_now(world->env) + WITHIN;
+    bool hit = false;
+
+    for (;;) {
+        struct machine_status status;
+        usec_t next;
+        usec_t now;
+
+        fault_set(hit ? 0 : at, E_IO, false);
+        next = world_settle(world);
+        hit = hit || fault_get().hit;
+        at -= fault_get().calls;
+        fault_set(0, 0, false);
+        now = env_now(world->env);
+        assert_int_equal(world->hv->ops->probe(world->hv, STR("host-1"), id, &status), 0);
+        if (world_state(world, id) == INSTANCE_STATE_RUNNING && world_jobs(world, JOB_STATE_ACTIVE) == 0 &&
+            world_instance(world, id)->incarnation == status.incarnation && status.state == MACHINE_RUNNING)
+            return hit;
+        assert_true(now < end);
+        env_advance(world->env, MIN_OF(MAX_OF(next, now + 1), end) - now);
+    }
+}
+
+static void an_older_copy(void (*before)(struct world *world, struct str id), int (*since)(struct world *world, struct str id))
+{
+    struct world *world = world_open();
+    struct str id = world_launch(world, TYPE);
+    int64_t at = 0;
+    bool hit;
+
+    if (before)
+        before(world, id);
+    world_kill(world);
+    copy_file(world, "ecsd.db", "backup");
+    world_up(world);
+    assert_int_equal(since(world, id), 0);
+    world_pass(world, SECONDS(20));
+    do {
+        world_kill(world);
+        copy_file(world, "backup", "ecsd.db");
+        world_up(world);
+        hit = await_agreement(world, id, ++at);
+        world_check_segments(world, id, BILLING_MODE_RUNNING);
+        assert_true(at < 300);
+    } while (hit);
+    print_message("%d failures of the store\n", (int)at - 1);
+    assert_true(at > 5);
+    world_close(world);
+}
+
+static void an_older_copy_says_stopped(void **state)
+{
+    (void)state;
+    an_older_copy(stopped, start_it);
+}
+
+static void an_older_copy_knows_an_earlier_start(void **state)
+{
+    (void)state;
+    an_older_copy(NULL, reboot_it);
+}
+
 /* ── scripts ── */
 
 struct sent {
@@ -707,7 +795,7 @@ static void the_start_tries_again(void **state)
 
 int main(int argc, char **argv)
 {
-    struct CMUnitTest tests[countof(orderings) + countof(happenings) + 4];
+    struct CMUnitTest tests[countof(orderings) + countof(happenings) + 6];
     size_t count = 0;
 
     for (size_t i = 0; i < countof(orderings); i++)
@@ -718,6 +806,8 @@ int main(int argc, char **argv)
                                              (void *)(uintptr_t)&happenings[i]};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(orders_that_do_not_fit_the_state);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(due_while_it_is_on_its_way);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_older_copy_says_stopped);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_older_copy_knows_an_earlier_start);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_script_ends_with_its_result);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(the_start_tries_again);
     if (argc > 1)

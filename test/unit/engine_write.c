@@ -548,6 +548,104 @@ static void due_while_it_is_on_its_way(void **state)
     world_close(world);
 }
 
+static int disown(struct tx *tx, void *arg)
+{
+    struct str *id = arg;
+    struct instance *inst;
+    int r = store_instance_get(tx, *id, &inst);
+
+    if (r < 0)
+        return r;
+    inst->job_id = 1; /* nobody's */
+    return store_instance_save(tx, inst);
+}
+
+/* A job that the row doesn't name any more ends as failed, and the row stays as it is. */
+static void a_job_that_the_row_does_not_name(void **state)
+{
+    static const struct {
+        void (*before)(struct world *world, struct str id);
+        int (*order)(struct world *world, struct str id);
+        const char *boot;
+        const char *on_timeout;
+    } jobs[] = {
+        {NULL, stop_it, "2", "escalate"},
+        {NULL, stop_it, "2", "revert"},
+        {NULL, redeploy_it, "2", "escalate"},
+        {stopped, start_it, "2", "escalate"},
+        {stopped, start_it, "100000", "escalate"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(jobs); i++) {
+        struct world *world = world_open();
+        struct str id = world_launch(world, TYPE);
+        int was;
+
+        world_set(world, "stop.on_timeout", jobs[i].on_timeout);
+        world_set(world, "stop.graceful_timeout_s", "4");
+        world_set(world, "reboot.timeout_s", "4");
+        world_set(world, "start.timeout_s", "4");
+        if (jobs[i].before)
+            jobs[i].before(world, id);
+        world_guest(world, id, "ignore-power-button", "on");
+        world_guest(world, id, "boot", jobs[i].boot);
+        assert_int_equal(jobs[i].order(world, id), 0);
+        assert_int_equal(store_write(world->store, disown, &id), 0);
+        was = world_state(world, id);
+        world_pass(world, SECONDS(60));
+        assert_int_equal(world_jobs(world, JOB_STATE_ACTIVE), 0);
+        assert_true(world_jobs(world, JOB_STATE_FAILED) >= 1);
+        assert_int_equal(world_state(world, id), was);
+        world_close(world);
+    }
+}
+
+static int put_host(struct tx *tx, void *arg)
+{
+    struct host *host = arg;
+    struct host *before;
+    int r = store_host_get(tx, host->id, &before);
+
+    return r == -E_NOT_FOUND ? store_host_insert(tx, host) : store_host_save(tx, host);
+}
+
+struct changed_host {
+    struct world *world;
+    struct host host;
+};
+
+static int change_host(struct tx *tx, void *arg)
+{
+    struct changed_host *changed = arg;
+    int r = put_host(tx, &changed->host);
+
+    if (r == 0)
+        engine_host_changed(changed->world->engine, tx, changed->host.id);
+    return r;
+}
+
+/* One that the hypervisor refuses is tried again, and with another address it is taken. */
+static void a_host_that_is_refused_at_first(void **state)
+{
+    struct world *world = world_open();
+    struct changed_host changed = {.world = world, .host = {.id = STR("host-2"), .url = STR("nowhere:"),
+                                                            .region_id = STR("cn-hangzhou"), .zone_id = STR("cn-hangzhou-h"),
+                                                            .state = HOST_STATE_UP, .vcpus = 8, .memory_mib = 8192}};
+    struct machine_status status;
+
+    (void)state;
+    assert_int_equal(store_write(world->store, change_host, &changed), 0);
+    world_pass(world, SECONDS(5));
+    assert_int_equal(world->hv->ops->probe(world->hv, changed.host.id, STR("i-x"), &status), -E_NOT_FOUND);
+    changed.host.url = STR("sim:");
+    assert_int_equal(store_write(world->store, change_host, &changed), 0);
+    world_pass(world, SECONDS(60));
+    assert_int_equal(world->hv->ops->probe(world->hv, changed.host.id, STR("i-x"), &status), 0);
+    assert_int_equal(status.state, MACHINE_ABSENT);
+    world_close(world);
+}
+
 /* ── an older copy of the store ── */
 
 static void copy_file(const struct world *world, const char *from, const char *to)
@@ -795,7 +893,7 @@ static void the_start_tries_again(void **state)
 
 int main(int argc, char **argv)
 {
-    struct CMUnitTest tests[countof(orderings) + countof(happenings) + 6];
+    struct CMUnitTest tests[countof(orderings) + countof(happenings) + 8];
     size_t count = 0;
 
     for (size_t i = 0; i < countof(orderings); i++)
@@ -806,6 +904,8 @@ int main(int argc, char **argv)
                                              (void *)(uintptr_t)&happenings[i]};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(orders_that_do_not_fit_the_state);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(due_while_it_is_on_its_way);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_job_that_the_row_does_not_name);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_host_that_is_refused_at_first);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_older_copy_says_stopped);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_older_copy_knows_an_earlier_start);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_script_ends_with_its_result);

@@ -29,7 +29,7 @@ static int read_file(struct session *session, const char *name, struct str *ret)
     size_t len;
 
     if (!file)
-        return fail_text(&session->fail, E_IO, "%s: %m", path.ptr);
+        return fail_text(&session->fail, E_IO, "%s: %s", path.ptr, strerror(errno));
     len = fread(text, 1, FILE_BYTES_MAX, file);
     (void)fclose(file); /* nothing was written */
     *ret = str_slice(text, len);

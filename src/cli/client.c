@@ -224,9 +224,9 @@ int client_connect_unix(const char *path, struct fail *fail, int *ret_fd)
     memcpy(address.sun_path, path, len);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return fail_text(fail, E_IO, "socket: %m");
+        return fail_text(fail, E_IO, "socket: %s", strerror(errno));
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-        (void)fail_text(fail, E_IO, "%s: %m", path);
+        (void)fail_text(fail, E_IO, "%s: %s", path, strerror(errno));
         (void)close(fd);
         return -E_IO;
     }
@@ -281,7 +281,7 @@ int client_connect_tcp(struct str address, usec_t timeout_us, struct fail *fail,
         fd = connect_one(info, deadline_us);
     freeaddrinfo(list);
     if (fd < 0)
-        return fail_text(fail, E_IO, "%.*s: %m", STR_ARG(address));
+        return fail_text(fail, E_IO, "%.*s: %s", STR_ARG(address), strerror(errno));
     *ret_fd = fd;
     return 0;
 }
@@ -300,7 +300,7 @@ static int send_all(int fd, struct str data, usec_t deadline_us, struct fail *fa
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
             return 0;
         if (n < 0)
-            return fail_text(fail, E_IO, "send: %m");
+            return fail_text(fail, E_IO, "send: %s", strerror(errno));
         data = str_slice(data.ptr + n, data.len - (size_t)n);
     }
     return 0;
@@ -318,7 +318,7 @@ static int receive(int fd, struct buf *in, usec_t deadline_us, struct fail *fail
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return 0;
     if (n < 0)
-        return fail_text(fail, E_IO, "the connection broke: %m");
+        return fail_text(fail, E_IO, "the connection broke: %s", strerror(errno));
     buf_add(in, piece, (size_t)n);
     if (in->full)
         return fail_text(fail, E_IO, "the reply is longer than %zu bytes", REPLY_MAX);

@@ -225,6 +225,10 @@ static void start(struct errand_run *run)
         return;
     }
     r = read_script(run, &inv, &script);
+    if ((r == -E_IO || r == -E_BUSY) && run->now < run->task->deadline_us) {
+        look_again(run); /* the store's failure, and nothing was started */
+        return;
+    }
     if (r == 0)
         r = give(run, script, inv->working_dir);
     if (r == 0) {

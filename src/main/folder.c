@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 int folder_make(const char *dir, struct fail *fail)
 {
     char *path = arena_cstr(fail->arena, str_from(dir));
@@ -22,6 +24,9 @@ int folder_make(const char *dir, struct fail *fail)
         return fail_text(fail, E_IO, "%s is not a folder; choose another with --data", dir);
     if (access(path, R_OK | W_OK | X_OK) < 0)
         return fail_text(fail, E_IO, "the data folder %s may not be written: %s", dir, strerror(errno));
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        log_warning("others may write into the data folder: whoever can put files there owns this service; chmod 700",
+                    LOG_TEXT("data", dir));
     return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "main/folder.h"
 #include "http/http.h"
 #include "main/machines.h"
+#include "main/privilege.h"
 #include "main/reaper.h"
 
 #define START_ARENA_BYTES ((size_t)16 << 20) /* command line, options and what start-up says */
@@ -30,6 +31,8 @@
 struct daemon {
     struct command_line line;
     struct arena arena;
+    struct str wish_id; /* of the first key; with its secret, as the environment had them */
+    struct str wish_secret;
     struct env *env;
     struct store *store;
     struct hypervisor *hypervisor;
@@ -61,6 +64,16 @@ static void tune_process(const struct options *options)
     if (files.rlim_cur < (rlim_t)options->http_max_connections + 64)
         log_warning("fewer files may be open than http.max_connections asks for; raise `ulimit -n`",
                     LOG_NUM("files", files.rlim_cur), LOG_NUM("connections", options->http_max_connections));
+}
+
+static void drop_privileges(const struct command_line *line)
+{
+    enum privilege_needs needs = machines_are_embedded(line) ? PRIVILEGE_EMBEDDED
+                                 : machines_are_real(line)   ? PRIVILEGE_REMOTE
+                                                             : PRIVILEGE_SIMULATED;
+
+    if (!privilege_drop(needs))
+        log_warning("the system did not let go of all privileges that are not needed");
 }
 
 static void wanted_signals(sigset_t *set)
@@ -152,12 +165,18 @@ static bool credential_is_good(struct str text)
     return str_is_token(text) && text.len >= CREDENTIAL_BYTES_MIN && text.len <= CREDENTIAL_BYTES_MAX;
 }
 
-/* What the first key is to be, if somebody has a wish; an empty variable is none. */
-static int read_wish(struct bootstrap *order)
+/* A secret does not stay in the environment: before there is a child or a thread. */
+static void take_wish(struct daemon *daemon)
 {
-    struct str id = str_from(getenv("ECSD_ACCESS_KEY_ID"));
-    struct str secret = str_from(getenv("ECSD_ACCESS_KEY_SECRET"));
+    daemon->wish_id = arena_str(&daemon->arena, str_from(getenv("ECSD_ACCESS_KEY_ID")));
+    daemon->wish_secret = arena_str(&daemon->arena, str_from(getenv("ECSD_ACCESS_KEY_SECRET")));
+    privilege_forget("ECSD_ACCESS_KEY_ID");
+    privilege_forget("ECSD_ACCESS_KEY_SECRET");
+}
 
+/* What the first key is to be, if somebody has a wish; an empty variable is none. */
+static int read_wish(struct bootstrap *order, struct str id, struct str secret)
+{
     if (str_empty(id) && str_empty(secret))
         return 0;
     if (!credential_is_good(id) || !credential_is_good(secret))
@@ -192,7 +211,7 @@ static int bootstrap(struct daemon *daemon, struct fail *fail)
     int r = is_first_start(daemon->store, &first);
 
     if (r == 0 && first)
-        r = read_wish(&order);
+        r = read_wish(&order, daemon->wish_id, daemon->wish_secret);
     if (r == 0)
         r = store_write(daemon->store, bootstrap_run, &order);
     if (r < 0)
@@ -410,6 +429,8 @@ int main(int argc, char **argv)
     log_threshold = (enum log_level)(LOG_ERROR + daemon.line.options.values.log_level);
     error_profile_set_current(daemon.line.options.values.compat_profile == COMPAT_PROFILE_CURRENT);
     tune_process(&daemon.line.options.values);
+    drop_privileges(&daemon.line);
+    take_wish(&daemon);
     wanted_signals(&signals);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
     if (machines_are_embedded(&daemon.line) && reaper_is_needed() && reaper_start() < 0)

@@ -123,6 +123,17 @@ class Folder(unittest.TestCase):
             process.terminate()
             process.wait(30 * SLOW)
 
+    def test_a_folder_that_others_may_write_is_told(self):
+        d = Daemon()
+        try:
+            self.assertNotIn("others may write", d.log_text())
+            d.stop()
+            d.data.chmod(0o770)
+            d.start()
+            self.assertIn("others may write into the data folder", d.log_text())
+        finally:
+            d.close()
+
     def test_a_folder_serves_one_process_and_says_which(self):
         d = Daemon()
         try:

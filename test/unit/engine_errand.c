@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scripts in guests: run once at most, ended at their deadline, told truly what became of them, through crashes too. */
 #include "model/command.h"
+#include "engine/active.h"
 #include "unit/engine_world.h"
 
 struct sent {
@@ -457,6 +458,64 @@ static void many_of_one_host_all_get_their_turn(void **arg)
     world_close(world);
 }
 
+/* Each answer that a start may get: only a host that says "busy" has started nothing for certain. */
+static void what_a_host_answers_decides(void **arg)
+{
+    static const struct {
+        enum error_code code;
+        bool tried_again; /* and with that it succeeds */
+        int status;       /* else */
+    } answers[] = {
+        {E_BUSY, true, 0},
+        {E_UNREACHABLE, false, TASK_STATUS_FAILED},
+        {E_TIMEOUT, false, TASK_STATUS_FAILED},
+        {E_GONE, false, TASK_STATUS_FAILED},
+        {E_INVALID, false, TASK_STATUS_ERROR},
+    };
+
+    (void)arg;
+    for (size_t i = 0; i < countof(answers); i++) {
+        struct world *world = world_open();
+        struct str id = world_launch(world, "ecs.g6.large");
+        struct fault_plan plan = {.nth = 2, .error = answers[i].code}; /* the first asks whether the agent is there */
+        struct str task;
+
+        fault_arm(world->hv, &plan);
+        task = send_script(world, id, "echo once", 60);
+        (void)await_status(world, task, answers[i].tried_again ? TASK_STATUS_SUCCESS : (enum task_status)answers[i].status,
+                           SECONDS(10));
+        assert_int_equal(fault_failed(world->hv), 1);
+        fault_arm(world->hv, NULL);
+        world_close(world);
+    }
+}
+
+/* The engine's clock jumps back by an hour; what waits for its agent waits no longer than before. */
+static void a_clock_set_back_prolongs_nothing(void **arg)
+{
+    struct world *world = world_open();
+    struct str id = world_launch(world, "ecs.g6.large");
+    struct env *back;
+    struct str task;
+    int waited_s = 0;
+
+    (void)arg;
+    world_guest(world, id, "pause", ""); /* no agent answers */
+    task = send_script(world, id, "echo never", 60);
+    world_pass(world, SECONDS(10));
+    back = env_new_seeded(44, env_now(world->env) - SECONDS(3600));
+    world->engine->env = back;
+    for (; task_row(world, task).status == TASK_STATUS_PENDING && waited_s < 1000; waited_s++) {
+        (void)world_settle(world);
+        env_advance(back, SECONDS(1));
+        env_advance(world->env, SECONDS(1));
+    }
+    assert_int_equal(task_row(world, task).status, TASK_STATUS_ABORTED);
+    assert_in_range(waited_s, 45, 56);
+    world_close(world);
+    back = env_free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +532,8 @@ int main(void)
         cmocka_unit_test(a_daemon_whose_guests_went_with_it_says_so),
         cmocka_unit_test(a_long_night_delivers_nothing),
         cmocka_unit_test(a_failing_host_runs_nothing_twice),
+        cmocka_unit_test(what_a_host_answers_decides),
+        cmocka_unit_test(a_clock_set_back_prolongs_nothing),
         cmocka_unit_test(old_results_go),
         cmocka_unit_test(many_of_one_host_all_get_their_turn),
     };

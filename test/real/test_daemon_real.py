@@ -92,6 +92,8 @@ class Life(DaemonTest):
 class Client(threading.Thread):
     """Stops and starts its own machine without an end, as a client does: what was acknowledged is waited for."""
 
+    patience_s = 180  # libvirtd may be away for a minute of it, where the machine is slow
+
     def __init__(self, test, instance_id, force):
         super().__init__(daemon=True)
         self.test, self.id, self.force = test, instance_id, force
@@ -101,11 +103,11 @@ class Client(threading.Thread):
         try:
             while not self.done.is_set():
                 self.test.call("StopInstance", InstanceId=self.id, ForceStop=self.force)
-                self.test.await_status(self.id, "Stopped", seconds=60)
+                self.test.await_status(self.id, "Stopped", seconds=self.patience_s)
                 alive = self.test.ecs.qemus(self.id)  # nobody but us starts it
                 self.test.assertEqual(alive, {}, "shown Stopped while it lives")
                 self.test.call("StartInstance", InstanceId=self.id)
-                self.test.await_status(self.id, "Running", seconds=90)
+                self.test.await_status(self.id, "Running", seconds=self.patience_s)
                 self.rounds += 1
         except Exception as error:  # the test's thread reports it
             self.error = error
@@ -167,7 +169,7 @@ class Crashes(DaemonTest):
             for thread in (watcher, *clients):
                 thread.done.set()
             for thread in (watcher, *clients):
-                thread.join(200)
+                thread.join(2 * Client.patience_s)
         self.assertEqual([c.error for c in clients if c.error], [])
         self.assertEqual([c.rounds for c in clients if c.rounds == 0], [], "one never came through")
         self.assertEqual(watcher.seen, {"Running"})

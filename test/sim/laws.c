@@ -5,9 +5,9 @@
 #include "model/disk.h"
 #include "sim/run.h"
 
-/* How long after its deadline a stop may take at a host that answers: the hardest cut comes after two waits, and a step
- * that failed before is repeated after half a minute at most. */
-#define STOP_MARGIN_US (120 * USEC_PER_SEC)
+/* How long after its deadline a stop may take at a host that answers: the hardest cut comes after two waits, a step that
+ * failed before is repeated after a third, and a silent host is asked again after a fourth (world.c: 5 s each). */
+#define STOP_MARGIN_US (30 * USEC_PER_SEC)
 #define ROWS_MAX 200
 
 /* One look: rows and machines of the same moment. */

@@ -57,6 +57,8 @@ static void set_options(struct world *world)
     set(world, "start.timeout_s", 2 * profile->graceful_s);
     set_word(world, "stop.force_overtakes", profile->force_overtakes ? "true" : "false");
     set_word(world, "stop.on_timeout", profile->revert ? "revert" : "escalate");
+    set(world, "stop.kill_wait_s", 5);
+    set(world, "engine.retry_max_s", 5);
     set(world, "engine.job_keep_s", 120);
     set(world, "event.keep_s", 600);
 }

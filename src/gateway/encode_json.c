@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/encode.h"
 
-/* Of most texts all of it: one look per byte. */
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* Of most texts all of it. */
 static size_t plain_end(struct str text, size_t n)
 {
-    static const bool special[256] = {
-        [0x00 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x80 ... 0xff] = true};
-
-    while (n < text.len && !special[(unsigned char)text.ptr[n]])
+    while (n < text.len && is_plain((unsigned char)text.ptr[n]))
         n++;
     return n;
 }

@@ -135,7 +135,7 @@ static struct image asked_image(struct action *act, const struct admin_import_im
 static int put_arriving(struct action *act, const struct image *image)
 {
     struct image *rows, *before = NULL;
-    size_t count;
+    size_t count = 0;
     int r = store_image_get(act->tx, image->id, &before);
 
     if (r == 0)

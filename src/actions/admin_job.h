@@ -5,4 +5,4 @@
 #include "actions/common.h"
 
 /* With what the engine knows better than the row. */
-struct job_view job_view_of(struct action *act, const struct job *job);
+struct job_view job_view_of(struct action *act, const struct job *row);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define ACTION_FAILED_IMPLEMENTATION
 #include "actions/common.h"
 
 #include "base/bug.h"

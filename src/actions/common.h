@@ -31,6 +31,10 @@ int action_asked_mode(int mode);
  * resource.
  */
 int action_failed(struct action *act, int r);
+/* As in base/fail.h, for the analyzer: what was negative stays so. */
+#if defined(__clang_analyzer__) && !defined(ACTION_FAILED_IMPLEMENTATION)
+#define action_failed(act, r) ({ int failed_ = (r); (void)action_failed((act), failed_); failed_; })
+#endif
 
 /* PageNumber and PageSize: absent or too small is the default, too large is the maximum. */
 struct page_ask {

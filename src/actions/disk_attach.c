@@ -15,7 +15,7 @@ int attach_disk(struct action *act, const struct attach_disk_request *req,
 
     (void)reply;
     r = action_disk(act, req->disk_id, &disk);
-    if (r == 0)
+    if (r >= 0)
         r = action_instance_hot(act, req->instance_id, &inst);
     if (r < 0)
         return r;
@@ -41,9 +41,9 @@ int detach_disk(struct action *act, const struct detach_disk_request *req,
 
     (void)reply;
     r = action_disk(act, req->disk_id, &disk);
-    if (r == 0)
+    if (r >= 0)
         r = action_instance_hot(act, req->instance_id, &inst);
-    if (r == 0)
+    if (r >= 0)
         r = disk_detach_check(disk, inst, act->fail);
     if (r < 0)
         return r;
@@ -61,7 +61,7 @@ int delete_disk(struct action *act, const struct delete_disk_request *req,
 
     (void)reply;
     r = action_disk(act, req->disk_id, &disk);
-    if (r == 0)
+    if (r >= 0)
         r = disk_delete_check(disk, act->fail);
     if (r < 0)
         return r;

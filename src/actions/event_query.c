@@ -204,7 +204,7 @@ int describe_instance_history_events(struct action *act,
     struct page page;
     int r = action_region(act, req->region_id, &region);
 
-    if (r == 0)
+    if (r >= 0)
         r = make_filter(act, req, &filter, &resources);
     if (r < 0)
         return r;
@@ -225,6 +225,6 @@ int describe_instance_history_events(struct action *act,
     if (list.more)
         reply->next_token = page_token_make(
             act->arena, &check,
-            arena_printf(act->arena, "%lld", (long long)(page.offset + (int64_t)list.count)));
+            arena_printf(act->arena, "%lld", (long long)page.offset + (long long)list.count));
     return 0;
 }

@@ -64,7 +64,7 @@ static bool owner_matches(const struct image *image, const struct describe_image
     if (req->is_public.set && req->is_public.value == own)
         return false;
     return !req->image_owner_id.set ||
-           str_eq(image->account_id, str_print_i64(req->image_owner_id.value, digits));
+           (own && str_eq(image->account_id, str_print_i64(req->image_owner_id.value, digits)));
 }
 
 static bool system_matches(const struct image *image, const struct describe_images_request *req)
@@ -190,9 +190,9 @@ int describe_images(struct action *act, const struct describe_images_request *re
     size_t tag_count;
     int r = action_region(act, req->region_id, &region);
 
-    if (r == 0)
+    if (r >= 0)
         r = action_tag_filter(act, &req->tag, &tags, &tag_count);
-    if (r == 0)
+    if (r >= 0)
         r = take_filters(act, &req->filter, &filter);
     if (r < 0)
         return r;

@@ -111,7 +111,7 @@ static int make_account(struct tx *tx, const struct tenant_order *order, struct 
     r = store_account_insert(tx, account);
     for (size_t i = 0; i < catalog_region_count && r == 0; i++)
         r = make_network(tx, account->id, &catalog_regions[i]);
-    if (r == 0)
+    if (r >= 0)
         *ret = account;
     return r;
 }
@@ -149,7 +149,7 @@ int tenant_create(struct tx *tx, const struct tenant_order *order, struct accoun
     struct account *account = NULL;
     int r = make_account(tx, order, &account, fail);
 
-    if (r == 0)
+    if (r >= 0)
         r = tenant_key_create(tx, account->id, order->access_key_id, order->access_key_secret,
                               STR_NONE, &key, fail);
     if (r < 0)

@@ -32,6 +32,12 @@ int fail_with(struct fail *fail, enum error_code code, const struct str *args, s
 /* As fail(), with a text of ours instead of the row's: for what no client of the API reads (options, start-up). */
 int fail_text(struct fail *fail, enum error_code code, const char *format, ...) printf_like(3, 4);
 
+/* The analyzer doesn't look into fail.c: that a failure is negative, and nothing was returned, it has to see here. */
+#if defined(__clang_analyzer__) && !defined(FAIL_IMPLEMENTATION)
+#define fail_with(f, code, ...) ((void)fail_with((f), (code), __VA_ARGS__), -(int)(code))
+#define fail_text(f, code, ...) ((void)fail_text((f), (code), __VA_ARGS__), -(int)(code))
+#endif
+
 /* The row of a code in force: the compatibility profile may replace status and message (api/errors.txt). */
 struct error_row {
     const char *name;    /* "E_INSTANCE_NOT_FOUND" */

@@ -13,8 +13,6 @@
 #include "base/buf.h"
 #include "gen/errors.h"
 
-extern char **environ;
-
 /* All signals are as in a new program: ours are blocked for threads of ours only. */
 static int start(const char *const *argv, int output, pid_t *ret)
 {

@@ -153,6 +153,7 @@ int arguments_pairs(const struct arguments *arguments, struct pairs *ret, struct
     for (size_t i = 0; i < arguments->word_count && r == 0; i++) {
         struct str word = str_from(arguments->words[i]);
 
+        assert(word.ptr); /* main has counted them */
         if (memchr(word.ptr, '=', word.len)) {
             r = take_setting(command, word, given, &pairs, fail);
         } else if (operand == COMMAND_OPERANDS || !command->operands[operand].name) {

@@ -74,9 +74,11 @@ static int check_boot(const struct image_parts *parts, struct fail *fail)
 static int look_at(struct session *session, const char *path, const char *format,
                    struct image_file *ret)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe is to be told, not waited for */
+    int fd;
     int r;
 
+    assert(path);
+    fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe is to be told, not waited for */
     if (fd < 0)
         return fail_text(&session->fail, E_INVALID, "can't open %s: %s", path, strerror(errno));
     r = image_file_look(fd, path, format, ret, &session->fail);

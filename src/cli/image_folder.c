@@ -21,7 +21,7 @@
     ((size_t)64 << 10) /* so much of nothing stays a hole: as large as qcow2's clusters */
 #define PART_MAX_BYTES ((int64_t)1 << 30) /* kernel and initrd */
 
-static void close_cleanup(int *fd)
+static void close_cleanup(const int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);

@@ -88,6 +88,7 @@ enum session_status run_wait(struct session *session)
 
     if (read_wait(session, &wanted, &timeout_us) < 0)
         return session_usage(session);
+    assert(wanted);
     for (;;) {
         /* Who waits for the end is content when it has been before the first look. */
         bool known = seen[0] != '\0' || strcmp(wanted, "Released") == 0;

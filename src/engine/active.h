@@ -398,7 +398,7 @@ void engine_observe(struct engine *engine, struct arena *arena, struct str host_
 void engine_watch(void *arg, const struct machine_event *event);
 void engine_hint(struct engine *engine, struct str host_id, struct str id);
 void reconcile_work(struct engine *engine, struct arena *arena);
-struct reconcile *reconcile_free(struct reconcile *reconcile);
+struct reconcile *reconcile_free(struct reconcile *pass);
 extern const struct chore_row chore_rows[CHORE_COUNT];
 int engine_take_node(struct engine *engine, struct fail *fail) must_check;
 /* errand.c: takes up what a run before this one left. */

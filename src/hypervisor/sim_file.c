@@ -275,8 +275,8 @@ static void rewrite_host(struct journal_rewrite *rewrite, const struct sim_host 
 
     journal_rewrite_add(rewrite, record, host_id_of(host));
     record.kind = RECORD_HOST_KNOB;
-    for (uint8_t knob = 0; knob < HOST_KNOB_COUNT; knob++) {
-        record.what = knob;
+    for (int knob = 0; knob < HOST_KNOB_COUNT; knob++) {
+        record.what = (uint8_t)knob;
         record.value = host->knobs[knob];
         if (record.value != 0)
             journal_rewrite_add(rewrite, record, STR_NONE);

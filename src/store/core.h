@@ -146,7 +146,7 @@ int schema_apply(struct db *db, const struct db_driver *driver, usec_t now, stru
 /* writer.c */
 void writer_init(struct store *store);
 void writer_done(struct store *store);
-void *writer_thread(void *store);
+void *writer_thread(void *arg);
 /* Opens the savepoints that are due; before every change. */
 int tx_touch(struct tx *tx) must_check;
 /* Called with the result of each driver call: notices that the transaction is gone. Returns
@@ -165,5 +165,5 @@ int tally_get(struct tx *tx, struct str account_id, struct str region_id, int st
     must_check;
 
 /* checkpoint.c */
-void *checkpoint_thread(void *store);
+void *checkpoint_thread(void *arg);
 void checkpoint_if_large(struct store *store);

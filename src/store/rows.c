@@ -37,6 +37,7 @@ void db_cache(struct db *db, const struct query *query, struct stmt *stmt)
 
 static void add_columns(struct buf *out, const struct table *table, char what)
 {
+    assert(table); /* a query that names columns has one */
     for (size_t i = 0; i < table->count; i++) {
         if (i > 0)
             buf_add_cstr(out, ", ");
@@ -166,13 +167,18 @@ int rows_start(struct tx *tx, const struct query *query, const struct value *arg
                struct rows *ret)
 {
     struct stmt *stmt = NULL;
-    int r = tx->lost ? tx->lost : rows_statement(tx, query, &stmt);
+    int r;
 
+    if (tx->lost < 0)
+        return tx->lost;
+    r = rows_statement(tx, query, &stmt);
     if (r < 0)
         return r;
     r = tx->db->ops->bind(tx->db, stmt, args, count);
-    if (r < 0)
-        return tx_check(tx, r);
+    if (r < 0) {
+        (void)tx_check(tx, r); /* gives it back */
+        return r;
+    }
     *ret = (struct rows){.tx = tx, .stmt = stmt};
     return 0;
 }

@@ -50,12 +50,12 @@ static struct machine_status probe(struct conform_hv *c, struct str id)
     return status;
 }
 
-/* Waits until the machine is in that state. */
+/* Waits until the machine is in that state. A real guest on a busy computer without KVM takes twenty seconds to boot. */
 static void await(struct conform_hv *c, enum machine_state state)
 {
     const usec_t step_us = 20 * USEC_PER_MSEC;
 
-    for (usec_t waited_us = 0; waited_us <= 4 * kind->patience_us; waited_us += step_us) {
+    for (usec_t waited_us = 0; waited_us <= 10 * kind->patience_us; waited_us += step_us) {
         if (probe(c, VM).state == state)
             return;
         pass(c, step_us);

@@ -16,7 +16,7 @@
 #include "hypervisor/libvirt.h"
 
 #define SKIPPED 77 /* what meson takes for it */
-#define PATIENCE_US (5 * USEC_PER_SEC)    /* of the laws: what they await has four times as long */
+#define PATIENCE_US (5 * USEC_PER_SEC)    /* of the laws: what they await has ten times as long */
 #define BOOT_GRACE_US (60 * USEC_PER_SEC) /* TCG on a busy machine */
 
 static const char *guest_dir;

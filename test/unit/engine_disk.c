@@ -3,16 +3,7 @@
  * Disks that are attached, detached and deleted: by guests that hold on to them, hosts that are lost, instances that stop or
  * go meanwhile; with the n-th call of hypervisor and store failing and the daemon killed between any two, for n = 1, 2, …
  */
-#define fault_plan store_fault_plan /* the hypervisor's wrapper has a struct of this name too */
-#include "store/db.h"
-#undef fault_plan
-
-static int open_faulty(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
-{
-    return store_open_with(&fault_driver, url + sizeof("sqlite:") - 1, settings, fail, ret);
-}
-#define WORLD_STORE_OPEN open_faulty
-
+#include "unit/engine_faulty.h"
 #include "unit/engine_disk_kit.h"
 
 #define TYPE "ecs.g6.large"
@@ -546,11 +537,7 @@ static bool await_end(struct world *world, const struct story *story, struct str
     while (!is_over(world, story, id)) {
         usec_t next, now;
 
-        fault_set(hit ? 0 : store_at, E_IO, false);
-        next = world_settle(world);
-        hit = hit || fault_get().hit;
-        store_at -= fault_get().calls;
-        fault_set(0, 0, false);
+        next = faulty_settle(world, &store_at, &hit);
         now = env_now(world->env);
         if (now >= end)
             fail_msg("%s: the disk is %d", story->name, disk_status(world, story->disk(world, id)));

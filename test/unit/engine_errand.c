@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scripts in guests: run once at most, ended at their deadline, told truly what became of them, through crashes too. */
-#include "model/command.h"
 #include "engine/active.h"
-#include "unit/engine_world.h"
+#include "model/command.h"
+#include "unit/engine_faulty.h"
 
 struct sent {
     struct world *world;
@@ -458,6 +458,37 @@ static void many_of_one_host_all_get_their_turn(void **arg)
     world_close(world);
 }
 
+/* Every call of the store's driver fails once: what has run is told when the store takes it, and nothing runs twice. */
+static void a_failing_store_loses_no_result(void **arg)
+{
+    struct world *world = world_open();
+    struct str id = world_launch(world, "ecs.g6.large");
+    int64_t nth = 0;
+    bool hit;
+
+    (void)arg;
+    do {
+        int64_t before = agent_number(world, id);
+        struct str sent = send_script(world, id, "echo once; exit 3", 60);
+        int64_t at = ++nth;
+        struct invocation_task task;
+
+        hit = false;
+        for (int i = 0; i < 12000 && !task_is_finished(task_row(world, sent).status); i++) {
+            (void)faulty_settle(world, &at, &hit);
+            env_advance(world->env, 10 * USEC_PER_MSEC);
+        }
+        task = task_row(world, sent);
+        assert_int_equal(task.status, TASK_STATUS_FAILED);
+        assert_int_equal(task.exit_code, 3);
+        assert_text(task.output, "once\n");
+        assert_int_equal(agent_number(world, id) - before, 2); /* the script, and the question for the number */
+        assert_true(nth < 500);
+    } while (hit);
+    assert_true(nth > 10);
+    world_close(world);
+}
+
 /* Each answer that a start may get: only a host that says "busy" has started nothing for certain. */
 static void what_a_host_answers_decides(void **arg)
 {
@@ -532,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_daemon_whose_guests_went_with_it_says_so),
         cmocka_unit_test(a_long_night_delivers_nothing),
         cmocka_unit_test(a_failing_host_runs_nothing_twice),
+        cmocka_unit_test(a_failing_store_loses_no_result),
         cmocka_unit_test(what_a_host_answers_decides),
         cmocka_unit_test(a_clock_set_back_prolongs_nothing),
         cmocka_unit_test(old_results_go),

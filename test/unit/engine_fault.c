@@ -3,17 +3,7 @@
  * The n-th call of the hypervisor fails, before or after it was carried out, and the n-th call of the store's driver, for
  * n = 1, 2, … until a story ends without meeting the failure. It ends as ordered every time, once.
  */
-#define fault_plan store_fault_plan /* the hypervisor's wrapper has a struct of this name too */
-#include "store/db.h"
-#undef fault_plan
-
-static int open_faulty(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
-{
-    return store_open_with(&fault_driver, url + sizeof("sqlite:") - 1, settings, fail, ret);
-}
-#define WORLD_STORE_OPEN open_faulty
-
-#include "unit/engine_world.h"
+#include "unit/engine_faulty.h"
 
 struct story {
     const char *name;
@@ -36,11 +26,7 @@ static bool await_armed(struct world *world, struct str id, const struct story *
         usec_t next;
         usec_t now;
 
-        fault_set(hit ? 0 : store_at, E_IO, false);
-        next = world_settle(world);
-        hit = hit || fault_get().hit;
-        store_at -= fault_get().calls;
-        fault_set(0, 0, false);
+        next = faulty_settle(world, &store_at, &hit);
         now = env_now(world->env);
         if (world_state(world, id) == story->end_state && world_jobs(world, JOB_STATE_ACTIVE) == 0)
             return hit;

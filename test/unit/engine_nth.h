@@ -7,22 +7,13 @@
  */
 #pragma once
 
-#define fault_plan store_fault_plan /* the hypervisor's wrapper has a struct of this name too */
-#include "store/db.h"
-#undef fault_plan
-
-static int open_faulty(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
-{
-    return store_open_with(&fault_driver, url + sizeof("sqlite:") - 1, settings, fail, ret);
-}
-#define WORLD_STORE_OPEN open_faulty
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "unit/engine_faulty.h"
 #include "unit/engine_disk_kit.h"
 
 #define TEXT_BYTES 16384

@@ -3,17 +3,7 @@
  * RedeployInstance over two hosts: the machine leaves one and starts at the other. Killed at every point and with every
  * call failing once: whatever happens, one machine at most lives, and it ends as ordered.
  */
-#define fault_plan store_fault_plan /* the hypervisor's wrapper has a struct of this name too */
-#include "store/db.h"
-#undef fault_plan
-
-static int open_faulty(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
-{
-    return store_open_with(&fault_driver, url + sizeof("sqlite:") - 1, settings, fail, ret);
-}
-#define WORLD_STORE_OPEN open_faulty
-
-#include "unit/engine_world.h"
+#include "unit/engine_faulty.h"
 
 #define ONE STR("host-1")
 #define TWO STR("host-2")
@@ -466,11 +456,7 @@ static bool play(const struct story *story, const struct fault_plan *plan, int64
         usec_t next;
         usec_t now;
 
-        fault_set(hit ? 0 : store_at, E_IO, false);
-        next = world_settle(world);
-        hit = hit || fault_get().hit;
-        store_at -= fault_get().calls;
-        fault_set(0, 0, false);
+        next = faulty_settle(world, &store_at, &hit);
         check_one_lives(world, id);
         now = env_now(world->env);
         assert_true(now < end);
@@ -516,27 +502,6 @@ static void store_fails(void **state)
 
 /* ── an older copy of the store ── */
 
-static void copy_file(const struct world *world, const char *from, const char *to)
-{
-    char source[96];
-    char target[96];
-    char bytes[4096];
-    size_t got;
-    FILE *in;
-    FILE *out;
-
-    (void)snprintf(source, sizeof(source), "%s/%s", world->dir, from);
-    (void)snprintf(target, sizeof(target), "%s/%s", world->dir, to);
-    in = fopen(source, "re");
-    assert_non_null(in);
-    out = fopen(target, "we");
-    assert_non_null(out);
-    while ((got = fread(bytes, 1, sizeof(bytes), in)) > 0)
-        assert_int_equal(fwrite(bytes, 1, got, out), got);
-    (void)fclose(in);
-    assert_int_equal(fclose(out), 0);
-}
-
 /* The copy is from the middle of a redeploy that had ended when it was put back; `full`: at the same host. */
 static void put_back(bool full, bool off)
 {
@@ -546,13 +511,13 @@ static void put_back(bool full, bool off)
     struct str host_id = full ? ONE : TWO;
 
     world_kill(world);
-    copy_file(world, "ecsd.db", "backup");
+    world_copy_file(world, "ecsd.db", "backup");
     world_up(world);
     world_await(world, id, INSTANCE_STATE_RUNNING, SECONDS(10));
     if (off)
         stop(world, id, graceful);
     world_kill(world);
-    copy_file(world, "backup", "ecsd.db");
+    world_copy_file(world, "backup", "ecsd.db");
     world_up(world);
     assert_int_equal(world_state(world, id), INSTANCE_STATE_STOPPING);
     for (int i = 0; i < 100; i++) {

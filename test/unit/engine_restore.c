@@ -10,39 +10,17 @@ static int order(struct world *world, enum order_kind kind, struct str id, struc
     return world_order(world, (struct ordered){.kind = kind, .id = id, .stop = stop});
 }
 
-static void copy_file(const struct world *world, const char *from, const char *to)
-{
-    char source[96];
-    char target[96];
-    char bytes[4096];
-    size_t got;
-    FILE *in;
-    FILE *out;
-
-    (void)snprintf(source, sizeof(source), "%s/%s", world->dir, from);
-    (void)snprintf(target, sizeof(target), "%s/%s", world->dir, to);
-    in = fopen(source, "re");
-    assert_non_null(in);
-    out = fopen(target, "we");
-    assert_non_null(out);
-    while ((got = fread(bytes, 1, sizeof(bytes), in)) > 0)
-        assert_int_equal(fwrite(bytes, 1, got, out), got);
-    (void)fclose(in);
-    assert_int_equal(fclose(out), 0);
-}
-
-/* store_close leaves one whole file behind. */
 static void backup(struct world *world)
 {
     world_kill(world);
-    copy_file(world, "ecsd.db", "backup");
+    world_copy_file(world, "ecsd.db", "backup");
     world_up(world);
 }
 
 static void restore(struct world *world)
 {
     world_kill(world);
-    copy_file(world, "backup", "ecsd.db");
+    world_copy_file(world, "backup", "ecsd.db");
     world_up(world);
 }
 

@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators are told: may calls be sent here, how far is a job; and the clock that they may move. */
-#define fault_plan store_fault_plan /* the hypervisor's wrapper has a struct of this name too */
-#include "store/db.h"
-#undef fault_plan
-
-static int open_faulty(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
-{
-    return store_open_with(&fault_driver, url + sizeof("sqlite:") - 1, settings, fail, ret);
-}
-#define WORLD_STORE_OPEN open_faulty
-
 #include "engine/active.h"
-#include "unit/engine_world.h"
+#include "unit/engine_faulty.h"
 
 #define TYPE "ecs.g6.large"
 #define LATEST_US (INT64_C(253402300799) * USEC_PER_SEC)

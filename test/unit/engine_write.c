@@ -4,18 +4,8 @@
  * nothing of it may be left, and it goes through when it is given again), and while the engine writes what happened without
  * one, or what falls due (then it ends as if nothing had failed, once).
  */
-#define fault_plan store_fault_plan /* the hypervisor's wrapper has a struct of this name too */
-#include "store/db.h"
-#undef fault_plan
-
-static int open_faulty(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret)
-{
-    return store_open_with(&fault_driver, url + sizeof("sqlite:") - 1, settings, fail, ret);
-}
-#define WORLD_STORE_OPEN open_faulty
-
 #include "model/disk.h"
-#include "unit/engine_world.h"
+#include "unit/engine_faulty.h"
 
 #define TYPE "ecs.g6.large"
 #define EXTRA STR("d-extra")
@@ -392,11 +382,7 @@ static bool await_told(struct world *world, struct str id, const struct happenin
         usec_t next;
         usec_t now;
 
-        fault_set(hit ? 0 : at, E_IO, false);
-        next = world_settle(world);
-        hit = hit || fault_get().hit;
-        at -= fault_get().calls;
-        fault_set(0, 0, false);
+        next = faulty_settle(world, &at, &hit);
         now = env_now(world->env);
         if (world_events(world, id, what->kind, what->reason) == told + 1 && world_state(world, id) == what->end_state &&
             world_jobs(world, JOB_STATE_ACTIVE) == 0)
@@ -647,27 +633,6 @@ static void a_host_that_is_refused_at_first(void **state)
 
 /* ── an older copy of the store ── */
 
-static void copy_file(const struct world *world, const char *from, const char *to)
-{
-    char source[96];
-    char target[96];
-    char bytes[4096];
-    size_t got;
-    FILE *in;
-    FILE *out;
-
-    (void)snprintf(source, sizeof(source), "%s/%s", world->dir, from);
-    (void)snprintf(target, sizeof(target), "%s/%s", world->dir, to);
-    in = fopen(source, "re");
-    assert_non_null(in);
-    out = fopen(target, "we");
-    assert_non_null(out);
-    while ((got = fread(bytes, 1, sizeof(bytes), in)) > 0)
-        assert_int_equal(fwrite(bytes, 1, got, out), got);
-    (void)fclose(in);
-    assert_int_equal(fclose(out), 0);
-}
-
 /* The row follows its machine, which is of a later start than it knows. True: the failure was met. */
 static bool await_agreement(struct world *world, struct str id, int64_t at)
 {
@@ -679,11 +644,7 @@ static bool await_agreement(struct world *world, struct str id, int64_t at)
         usec_t next;
         usec_t now;
 
-        fault_set(hit ? 0 : at, E_IO, false);
-        next = world_settle(world);
-        hit = hit || fault_get().hit;
-        at -= fault_get().calls;
-        fault_set(0, 0, false);
+        next = faulty_settle(world, &at, &hit);
         now = env_now(world->env);
         assert_int_equal(world->hv->ops->probe(world->hv, STR("host-1"), id, &status), 0);
         if (world_state(world, id) == INSTANCE_STATE_RUNNING && world_jobs(world, JOB_STATE_ACTIVE) == 0 &&
@@ -704,13 +665,13 @@ static void an_older_copy(void (*before)(struct world *world, struct str id), in
     if (before)
         before(world, id);
     world_kill(world);
-    copy_file(world, "ecsd.db", "backup");
+    world_copy_file(world, "ecsd.db", "backup");
     world_up(world);
     assert_int_equal(since(world, id), 0);
     world_pass(world, SECONDS(20));
     do {
         world_kill(world);
-        copy_file(world, "backup", "ecsd.db");
+        world_copy_file(world, "backup", "ecsd.db");
         world_up(world);
         hit = await_agreement(world, id, ++at);
         world_check_segments(world, id, BILLING_MODE_RUNNING);

@@ -211,14 +211,14 @@ static void send_call(struct bench *bench, struct str bytes, struct arena *arena
 
 static void launch(struct bench *bench, size_t count)
 {
+    static const char query[] = "Amount=100&ImageId=" IMAGE "&InstanceType=ecs.t5-lc1m1.small&RegionId=cn-hangzhou";
     const char *cursor;
     struct arena arena;
 
     bench->ids = arena_array(&bench->arena, struct str, count + LAUNCH_MAX);
     bench->keep_reply = true;
     while (bench->id_count < count) {
-        send_call(bench, sign(bench, "RunInstances", STR("Amount=100&ImageId=" IMAGE "&InstanceType=ecs.t5-lc1m1.small&RegionId=cn-hangzhou")),
-                  &arena);
+        send_call(bench, sign(bench, "RunInstances", str_from(query)), &arena);
         (void)store_run_once(bench->store);
         arena_done(&arena);
         cursor = bench->reply.ptr;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A bump allocator. Three lifetimes use it: the call, the job step, the batch of a writer.
- * Invariants: 1. memory comes zeroed (but for arena_alloc_raw) and aligned to 16.  2. nothing is freed alone; arena_reset and arena_done free all and
- * run the cleanup handlers, last registered first.  3. out of memory or over `limit_bytes` aborts: what clients can make
- * us allocate is bounded before it is.  4. under AddressSanitizer freed memory is poisoned.
+ * Invariants: 1. memory comes zeroed, but for arena_alloc_raw's, and aligned to 16.  2. nothing is freed alone; arena_reset and
+ * arena_done free all and run the cleanup handlers, last registered first.  3. out of memory or over `limit_bytes` aborts: what
+ * clients can make us allocate is bounded before it is.  4. under AddressSanitizer freed memory is poisoned.
  */
 #pragma once
 

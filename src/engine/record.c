@@ -217,7 +217,8 @@ int record_stopped(struct tx *tx, struct active *active)
     r = move(tx, active, inst, INSTANCE_STATE_STOPPED, (enum stop_reason)job->reason);
     if (r < 0)
         return r;
-    r = BUG(segment_left_open) ? 0 : store_segment_switch(tx, inst, job->release_capacity ? BILLING_MODE_FREE : BILLING_MODE_KEPT, tx_now(tx));
+    if (!BUG(segment_left_open))
+        r = store_segment_switch(tx, inst, job->release_capacity ? BILLING_MODE_FREE : BILLING_MODE_KEPT, tx_now(tx));
     if (r < 0)
         return r;
     return record_end(tx, active, JOB_STATE_DONE, NULL);

@@ -19,7 +19,7 @@
 /* A checkpoint that wants the log to start over keeps the writer out while it waits for readers. */
 #define CHECKPOINT_WAIT_MS 20
 #define SQL_TEXT_BYTES 8192 /* the longest query, several times over */
-#define LOG_PIECE_BYTES (64 * 1024)
+#define RENEW_PIECE_BYTES (64 * 1024) /* of the log, when it is written once more */
 #define LOG_EVERY_S 10      /* a failing disk tells so once, not at each call */
 
 struct sqlite_db {
@@ -328,10 +328,10 @@ static int rewrite(sqlite3_file *file)
 
     if (!file || !file->pMethods)
         return SQLITE_OK; /* there is no log */
-    piece = xcalloc(1, LOG_PIECE_BYTES);
+    piece = xcalloc(1, RENEW_PIECE_BYTES);
     rc = file->pMethods->xFileSize(file, &size);
-    for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += LOG_PIECE_BYTES) {
-        int len = (int)MIN_OF(size - at, (sqlite3_int64)LOG_PIECE_BYTES);
+    for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += RENEW_PIECE_BYTES) {
+        int len = (int)MIN_OF(size - at, (sqlite3_int64)RENEW_PIECE_BYTES);
 
         rc = file->pMethods->xRead(file, piece, len, at);
         if (rc == SQLITE_OK)

@@ -106,8 +106,10 @@ static void level_undo(struct tx *tx)
     struct level *level = &tx->levels[--tx->depth];
 
     undo_memory(tx, level);
-    if (level->bare && !tx->lost)
-        tx->repeat = lose(tx, -E_CONFLICT) < 0;
+    if (level->bare && !tx->lost) {
+        tx->repeat = true;
+        tx->lost = -E_CONFLICT; /* nobody is told: the batch runs again */
+    }
     if (!level->open || tx->lost)
         return;
     (void)lose(tx, tx->db->ops->rollback_to(tx->db, level->savepoint));
@@ -296,28 +298,37 @@ static int try_batch(struct tx *tx, struct write *list, struct write **ret_rest,
 {
     int r = tx->db->ops->begin(tx->db, true);
 
+    *ret_rest = NULL;
     if (r == 0)
         r = run_all(tx, list, ret_rest, ret_count);
     return r < 0 ? r : finish(tx);
+}
+
+/* With savepoints: a write had to be undone, and could not be alone. */
+static int repeat_batch(struct store *store, struct write *list, struct write **ret_rest, size_t *ret_count)
+{
+    struct tx *tx = &store->writer;
+
+    batch_undo(tx);
+    store->careful = CAREFUL_BATCHES;
+    tx->bare = false;
+    tx->repeat = false;
+    tx->lost = 0;
+    return try_batch(tx, list, ret_rest, ret_count);
 }
 
 /* One transaction over the head of the list; returns what was left over. */
 static struct write *run_batch(struct store *store, struct write *list, size_t *ret_count)
 {
     struct tx *tx = &store->writer;
-    struct write *rest = NULL;
+    struct write *rest;
     int r;
 
     batch_begin(store);
     tx->bare = is_bare(store, list);
     r = try_batch(tx, list, &rest, ret_count);
-    if (tx->repeat) {
-        batch_undo(tx);
-        store->careful = CAREFUL_BATCHES;
-        tx->bare = tx->repeat = false;
-        tx->lost = 0;
-        r = try_batch(tx, list, &rest, ret_count);
-    }
+    if (tx->repeat)
+        r = repeat_batch(store, list, &rest, ret_count);
     if (r < 0)
         batch_failed(tx, list, rest, r);
     else

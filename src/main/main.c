@@ -320,19 +320,21 @@ static void forget_endpoint(struct daemon *daemon)
     (void)unlink(folder_path(&daemon->arena, daemon->line.data, "endpoint-tls"));
 }
 
+/* The file `endpoint` comes last: who finds it finds the other one too. */
 static int announce(struct daemon *daemon, struct fail *fail)
 {
     struct str address = client_address(&daemon->arena, http_address(daemon->http, HTTP_LISTENER_PLAIN));
     struct str tls = http_address(daemon->http, HTTP_LISTENER_TLS);
     struct str admin = http_address(daemon->http, HTTP_LISTENER_ADMIN);
     struct str text = arena_printf(&daemon->arena, "http://%.*s\n", STR_ARG(address));
-    int r;
+    int r = 0;
 
-    r = folder_write(daemon->line.data, "endpoint", text, 0644, false, fail);
-    if (r == 0 && tls.ptr) {
-        text = arena_printf(&daemon->arena, "https://%.*s\n", STR_ARG(client_address(&daemon->arena, tls)));
-        r = folder_write(daemon->line.data, "endpoint-tls", text, 0644, false, fail);
-    }
+    if (tls.ptr)
+        r = folder_write(daemon->line.data, "endpoint-tls",
+                         arena_printf(&daemon->arena, "https://%.*s\n", STR_ARG(client_address(&daemon->arena, tls))), 0644, false,
+                         fail);
+    if (r == 0)
+        r = folder_write(daemon->line.data, "endpoint", text, 0644, false, fail);
     if (r < 0)
         return r;
     log_notice("ecsd answers", LOG_TEXT("version", build_version), LOG_STR("http", address), LOG_STR("https", tls),

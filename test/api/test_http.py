@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -183,6 +184,19 @@ class Bytes(unittest.TestCase):
             self.assertEqual(json.loads(connection.getresponse().read())["Code"], "MissingAccessKeyId")
         connection.close()
         self.assertEqual((self.d.data / "tls.key").stat().st_mode & 0o777, 0o600)
+
+    def test_who_finds_the_endpoint_finds_the_other_one(self):
+        for _ in range(10):
+            self.d.stop()
+            for name in ("endpoint", "endpoint-tls"):
+                (self.d.data / name).unlink(missing_ok=True)
+            starting = threading.Thread(target=self.d.start)
+            starting.start()
+            while starting.is_alive() and not (self.d.data / "endpoint").exists():
+                pass  # the moment is short
+            found = (self.d.data / "endpoint-tls").exists()
+            starting.join()
+            self.assertTrue(found)
 
     def test_operator_socket(self):
         path = self.d.data / "admin.sock"

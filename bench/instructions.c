@@ -80,7 +80,7 @@ static void open_world(struct bench *bench)
     struct engine_settings engine = {.options = &bench->options.values, .node = STR("local")};
     struct gateway_settings gateway = {.options = &bench->options.values};
 
-    (void)snprintf(bench->dir, sizeof(bench->dir), "/tmp/instructions-XXXXX" "X");
+    (void)snprintf(bench->dir, sizeof(bench->dir), "/tmp/instructions-XXXXXX");
     if (!mkdtemp(bench->dir))
         die(bench, "no folder in /tmp");
     arena_init(&bench->arena, (size_t)1 << 30);

@@ -109,7 +109,7 @@ static int setup(void **state)
     (void)pthread_cond_init(&w->libvirt.quiet, NULL);
     w->host.libvirt = &w->libvirt;
     w->host.local = true;
-    (void)snprintf(w->host.run_dir, sizeof(w->host.run_dir), "%s", "/tmp/machine-XXXXX" "X");
+    (void)snprintf(w->host.run_dir, sizeof(w->host.run_dir), "/tmp/machine-XXXXXX");
     assert_non_null(mkdtemp(w->host.run_dir));
     map_init(&w->host.machines, 1);
     w->machine = lv_machine_get(&w->host, MACHINE, &mark);

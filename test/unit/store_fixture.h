@@ -39,8 +39,7 @@ static inline void fixture_open(struct fixture *f)
 /* A folder and an environment; no store yet. */
 static inline void fixture_init(struct fixture *f)
 {
-    memset(f, 0, sizeof(*f));
-    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/ecsd-store-XXXXXX");
+    *f = (struct fixture){.folder = "/tmp/ecsd-store-XXXXXX"};
     assert_non_null(mkdtemp(f->folder));
     (void)snprintf(f->path, sizeof(f->path), "%s/ecsd.db", f->folder);
     f->env = env_new_real();

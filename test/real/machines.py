@@ -89,14 +89,15 @@ class RealDaemon(Daemon):
         path = self.data / "machines" / instance_id / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def await_console(self, instance_id, words, seconds=40):
+    def await_console(self, instance_id, words, seconds=120):
         end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
             text = self.console(instance_id)
             if re.search(words, text):
                 return text
             time.sleep(0.02)
-        raise AssertionError(f"{instance_id} never said {words!r}: {self.console(instance_id)[-800:]}")
+        raise AssertionError(f"{instance_id} never said {words!r}: {self.console(instance_id)[-800:]!r}; "
+                             f"machines {list(self.qemus(instance_id))}; log: {self.log_text()[-2000:]}")
 
     def close(self):
         try:

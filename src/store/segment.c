@@ -11,15 +11,15 @@ static const struct column segment_columns[] = {
 };
 static const struct table segment_table = TABLE(struct segment, segment_columns);
 
-/* Ends the open segment at `at`, or removes it when it would have no length. */
-static int end_segment(struct tx *tx, struct str instance_id, usec_t start, usec_t at)
+/* Ends the open segment at `at`. One without a length makes room for the next; the last one stays: there was an instance. */
+static int end_segment(struct tx *tx, struct str instance_id, usec_t start, usec_t at, bool last)
 {
     static const struct query end = {
         "UPDATE segment SET end_us = $3 WHERE instance_id = $1 AND start_us = $2", NULL};
     static const struct query drop = {
         "DELETE FROM segment WHERE instance_id = $1 AND start_us = $2", NULL};
 
-    if (at == start)
+    if (at == start && !last)
         return rows_must_change(tx, &drop, ARGS(V_STR(instance_id), V_I64(start)));
     return rows_must_change(tx, &end, ARGS(V_STR(instance_id), V_I64(start), V_I64(at)));
 }
@@ -57,7 +57,7 @@ int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, u
      * ended. */
     at = MAX_OF(at, MAX_OF(start, end));
     if (start >= 0 && end == 0)
-        r = end_segment(tx, inst->id, start, at);
+        r = end_segment(tx, inst->id, start, at, mode < 0);
     if (r < 0 || mode < 0)
         return r;
     struct segment segment = {

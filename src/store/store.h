@@ -247,7 +247,10 @@ int store_tag_find(struct tx *tx, struct str account_id, struct str resource_typ
                    const struct tag *filter, size_t filter_count, struct str after, int64_t limit, struct tag **ret,
                    size_t *ret_count, struct str *ret_next) must_check;
 
-/* Closes the open segment of the instance at `at` and opens one of `mode` there; mode -1: closes only. A segment of no length is not kept. */
+/*
+ * Closes the open segment of the instance at `at` and opens one of `mode` there; mode -1: closes only. A segment of no length gives
+ * way to the one that follows it.
+ */
 int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, usec_t at) must_check;
 int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret, size_t *ret_count) must_check;
 /* Of all instances, also gone ones: the newest instance's first, of each the newest first. After (id, start); id absent: from the start. */

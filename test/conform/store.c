@@ -643,6 +643,22 @@ static int segment_body(struct tx *tx, struct fixture *f)
     return 0;
 }
 
+/* One that was there for no time at all is still on the bill. */
+static int brief_life_body(struct tx *tx, struct fixture *f)
+{
+    struct instance inst = fixture_instance(f);
+    struct segment *got = NULL;
+    size_t count = 0;
+
+    ok(store_segment_switch(tx, &inst, BILLING_MODE_KEPT, 100));
+    ok(store_segment_switch(tx, &inst, -1, 100));
+    ok(store_segment_list(tx, inst.id, &got, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(got[0].start_us, 100);
+    assert_int_equal(got[0].end_us, 100);
+    return 0;
+}
+
 static int latest_segments_body(struct tx *tx, struct fixture *f)
 {
     struct instance older = fixture_instance(f);
@@ -668,6 +684,7 @@ static void test_segment(void **state)
 {
     (void)state;
     in_write(segment_body);
+    in_write(brief_life_body);
     in_write(latest_segments_body);
 }
 

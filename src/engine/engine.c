@@ -106,7 +106,7 @@ static void chore_submit(struct engine *engine, enum chore_id id)
     struct chore *chore = &engine->chores[id];
     int r;
 
-    chore->write = (struct write){.run = chore_run, .done = chore_done};
+    chore->write = (struct write){.run = chore_run, .done = chore_done, .repeats = true};
     r = store_submit(engine->store, &chore->write);
     if (r < 0)
         chore_done(&chore->write, r);

@@ -16,6 +16,7 @@ static const struct op_row {
     bool reads;
 } op_rows[OP_COUNT] = {
     [OP_RUN] = {"RunInstances", 60},
+    [OP_CREATE] = {"CreateInstance", 20},
     [OP_STOP] = {"StopInstance", 110},
     [OP_START] = {"StartInstance", 110},
     [OP_REBOOT] = {"RebootInstance", 40},
@@ -123,11 +124,13 @@ static void add(struct buf *query, const char *format, ...)
     buf_add_cstr(query, text);
 }
 
-static struct repeat *pick_repeat(struct run *run, int account)
+/* A token is one action's. */
+static struct repeat *pick_repeat(struct run *run, const struct model_run *launch)
 {
     struct repeat *repeat = &run->client.repeats[dice_below(&run->dice, REPEATS)];
+    bool same = repeat->launch.account == launch->account && repeat->launch.stopped == launch->stopped;
 
-    return repeat->number && repeat->launch.account == account ? repeat : NULL;
+    return repeat->number && same ? repeat : NULL;
 }
 
 /* A slot that no call on its way means. */
@@ -138,7 +141,7 @@ static struct repeat *free_repeat(struct run *run)
     for (int i = 0; i < FLIGHTS; i++) {
         const struct flight *flight = &run->client.flights[i];
 
-        if (flight->busy && flight->op == OP_RUN && repeat->number && flight->number == repeat->number)
+        if (flight->busy && flight->op <= OP_CREATE && repeat->number && flight->number == repeat->number)
             return NULL;
     }
     return repeat;
@@ -148,7 +151,7 @@ static struct repeat *free_repeat(struct run *run)
 static void add_token(struct flight *flight, struct buf *query)
 {
     struct run *run = flight->run;
-    struct repeat *repeat = pick_repeat(run, flight->account);
+    struct repeat *repeat = pick_repeat(run, &flight->launch);
 
     flight->number = 0;
     if (repeat && dice_permille(&run->dice, 300)) {
@@ -170,13 +173,16 @@ static void ask_run(struct flight *flight, struct buf *query)
         .account = flight->account,
         .type = dice_permille(&run->dice, 850) ? 0 : 1,
         .zone = dice_below(&run->dice, 2),
-        .amount = 1 + dice_below(&run->dice, 3),
+        .amount = flight->op == OP_CREATE ? 1 : 1 + dice_below(&run->dice, 3),
+        .stopped = flight->op == OP_CREATE,
         .name = run->client.next_number++,
     };
     add_token(flight, query);
     add(query, "RegionId=%s&ImageId=%s&InstanceType=%s&ZoneId=%s", WORLD_REGION, IMAGE, model_types[flight->launch.type].id,
         world_zones[flight->launch.zone]);
-    add(query, "Amount=%d&InstanceName=n-%lld", flight->launch.amount, (long long)flight->launch.name);
+    add(query, "InstanceName=n-%lld", (long long)flight->launch.name);
+    if (flight->op == OP_RUN)
+        add(query, "Amount=%d", flight->launch.amount);
     if (flight->launch.name % 2)
         add(query, "InternetMaxBandwidthOut=5&DataDisk.1.Size=20&DataDisk.1.DeleteWithInstance=%s",
             flight->launch.name % 16 == 1 ? "false" : "true");
@@ -340,7 +346,7 @@ static void ask_read(struct flight *flight, struct buf *query)
 
 static void ask(struct flight *flight, struct buf *query)
 {
-    if (flight->op == OP_RUN)
+    if (flight->op <= OP_CREATE)
         ask_run(flight, query);
     else if (flight->op <= OP_DELETE_MANY)
         ask_order(flight, query);
@@ -509,7 +515,7 @@ void client_call(struct run *run)
 {
     enum op op = pick_op(run);
 
-    if (op == OP_RUN && model_count(&run->model, NOBODY) >= CROWD)
+    if (op <= OP_CREATE && model_count(&run->model, NOBODY) >= CROWD)
         op = dice_permille(&run->dice, 500) ? OP_DELETE : OP_STATUS;
     client_ask(run, op, pick_account(run));
 }

@@ -15,6 +15,7 @@
 
 enum op {
     OP_RUN,
+    OP_CREATE,
     OP_STOP,
     OP_START,
     OP_REBOOT,
@@ -69,7 +70,7 @@ struct replay {
     struct recipe recipe;
 };
 
-/* A RunInstances with a ClientToken: the same again has to give the same instances. */
+/* A RunInstances or CreateInstance with a ClientToken: the same again has to give the same instances. */
 struct repeat {
     int64_t number; /* 0: the slot is free */
     struct model_run launch;

@@ -75,20 +75,29 @@ static void learn_made(struct flight *flight, struct str id)
         run_broken(flight->run, "the simulation's own", "no room for another instance");
 }
 
+/* A list; the caller's reference. */
+static json_t *ids_of(const struct flight *flight, json_t *root)
+{
+    if (flight->op == OP_CREATE)
+        return json_pack("[O*]", json_object_get(root, "InstanceId"));
+    return json_incref(json_object_get(json_object_get(root, "InstanceIdSets"), "InstanceIdSet"));
+}
+
 static void learn_run(struct flight *flight, json_t *root)
 {
     struct run *run = flight->run;
-    json_t *ids = json_object_get(json_object_get(root, "InstanceIdSets"), "InstanceIdSet");
+    json_t *ids = ids_of(flight, root);
     struct repeat *repeat = repeat_of(flight);
     bool again = repeat && repeat->answered;
 
     if ((int)json_array_size(ids) != flight->launch.amount)
-        run_broken(run, "a call is carried out as a whole", "RunInstances of %d made %zu", flight->launch.amount,
-                   json_array_size(ids));
+        run_broken(run, "a call is carried out as a whole", "%s of %d made %zu", client_op_name(flight->op),
+                   flight->launch.amount, json_array_size(ids));
     if (repeat)
         check_repeat(flight, repeat, json_string_value(json_array_get(ids, 0)));
     for (size_t i = 0; i < json_array_size(ids) && !again; i++)
         learn_made(flight, str_from(json_string_value(json_array_get(ids, i))));
+    json_decref(ids);
     if (repeat)
         repeat->answered = true;
     /* An earlier call with the token may have gone unheard: now it is known what became of it. */
@@ -163,12 +172,12 @@ static void learn(struct flight *flight, struct str body)
 {
     json_t *root = NULL;
 
-    if (flight->op == OP_RUN || flight->op == OP_DISK_CREATE || flight->success_first) {
+    if (flight->op <= OP_CREATE || flight->op == OP_DISK_CREATE || flight->success_first) {
         root = json_loadb(body.ptr, body.len, 0, NULL);
         if (!root)
             run_broken(flight->run, "replies are JSON", "%.*s", STR_ARG(body));
     }
-    if (flight->op == OP_RUN)
+    if (flight->op <= OP_CREATE)
         learn_run(flight, root);
     else if (flight->success_first)
         learn_items(flight, root);
@@ -270,11 +279,11 @@ static void learn_disk_refusal(struct flight *flight, struct str code, int statu
 
 static void learn_no(struct flight *flight, struct str code, int status)
 {
-    if (flight->op == OP_RUN && is_one_of(code, "OperationDenied.NoStock|IdempotentParameterMismatch"))
+    if (flight->op <= OP_CREATE && is_one_of(code, "OperationDenied.NoStock|IdempotentParameterMismatch"))
         return;
     if (flight->op == OP_COMMAND)
         return; /* whether the guest takes it is the engine's errand */
-    if (flight->op == OP_RUN || flight->op >= OP_STATUS)
+    if (flight->op <= OP_CREATE || flight->op >= OP_STATUS)
         unexpected(flight, status, code);
     if (flight->op <= OP_DELETE_MANY)
         learn_refusal_of_all(flight, code, status);
@@ -396,7 +405,7 @@ void client_unheard(struct flight *flight)
     trace_add(&run->trace, "%lld %d %s → nothing", (long long)run->step, flight->account + 1, client_op_name(flight->op));
     if (!flight->writes || flight->op >= OP_STATUS)
         return;
-    if (flight->op == OP_RUN)
+    if (flight->op <= OP_CREATE)
         doubt_run(flight);
     else if (flight->op > OP_RELEASE_AT)
         doubt_disk(flight);

@@ -69,7 +69,7 @@ int model_add(struct model *model, struct str id, const struct model_run *from)
         .account = from->account,
         .type = from->type,
         .zone = from->zone,
-        .states = MICRO(PENDING),
+        .states = from->stopped ? MICRO(STOPPED) : MICRO(PENDING),
         .may_fail = true,
         .guard = {.items = {0}, .count = 1},
         .release = {.items = {0}, .count = 1},

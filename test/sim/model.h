@@ -78,6 +78,7 @@ struct model_run {
     int type;
     int zone;
     int amount;
+    bool stopped; /* by CreateInstance: it waits for StartInstance */
     int found;
 };
 

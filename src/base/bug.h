@@ -18,6 +18,7 @@ enum bug {
     BUG_deadline_reset,        /* engine: a job that is taken over gets its time anew */
     BUG_deadline_ignored,      /* engine: a guest that ignores the button is waited for */
     BUG_job_dropped,           /* engine: of the jobs that a crash left, only every second is taken over */
+    BUG_command_forgotten,     /* engine: a command that was accepted is not given to its guest */
     BUG_old_event_applied,     /* engine: an event is believed, whichever start it is of */
     BUG_stopped_without_proof, /* engine: a cut that was ordered counts as death */
     BUG_second_machine,        /* engine: a redeploy starts elsewhere before the machine has left its host */

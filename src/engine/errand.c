@@ -2,6 +2,7 @@
 /* Errands in memory: who waits, who may run, who is told what. */
 #include "engine/errand.h"
 
+#include "base/bug.h"
 #include "base/mem.h"
 
 #define RECORD_RETRY (1 * USEC_PER_SEC) /* after the store refused */
@@ -372,7 +373,8 @@ void engine_order_task(struct engine *engine, struct tx *tx, const struct invoca
     struct errand_order *order = order_new(engine, tx, task);
 
     order->host_id = arena_str(tx_arena(tx), host_id);
-    tx_on_commit(tx, order_committed, order);
+    if (!BUG(command_forgotten))
+        tx_on_commit(tx, order_committed, order);
 }
 
 int engine_order_task_stop(struct engine *engine, struct tx *tx, struct invocation_task *task)

@@ -32,11 +32,13 @@ static const struct op_row {
     [OP_DISK_ATTACH] = {"AttachDisk", 50},
     [OP_DISK_DETACH] = {"DetachDisk", 45},
     [OP_DISK_DELETE] = {"DeleteDisk", 15},
-    [OP_COMMAND] = {"RunCommand", 15},
+    [OP_COMMAND] = {"RunCommand", 20},
+    [OP_COMMAND_STOP] = {"StopInvocation", 5},
     [OP_STATUS] = {"DescribeInstanceStatus", 150, true},
     [OP_GET] = {"DescribeInstances", 60, true},
     [OP_LIST] = {"DescribeInstances", 15, true},
     [OP_DISKS] = {"DescribeDisks", 30, true},
+    [OP_COMMANDS] = {"DescribeInvocations", 15, true},
     [OP_WRONG] = {"", 25},
     [OP_REPLAY] = {"", 50},
 };
@@ -303,6 +305,13 @@ static void ask_disk(struct flight *flight, struct buf *query)
 
 static void ask_command(struct flight *flight, struct buf *query)
 {
+    const struct model_command *command;
+
+    if (flight->op == OP_COMMAND_STOP) {
+        command = &flight->run->model.commands[dice_below(&flight->run->dice, MODEL_COMMANDS)];
+        add(query, "RegionId=%s&InvokeId=%s", WORLD_REGION, command->id[0] ? command->id : "t-000000000000000");
+        return;
+    }
     flight->target_count = 1;
     flight->targets[0] = pick_instance(flight->run, flight->account);
     add(query, "RegionId=%s&Type=RunShellScript&CommandContent=c2xlZXAgMw%%3D%%3D&ContentEncoding=Base64", WORLD_REGION);
@@ -332,9 +341,11 @@ static void ask_read(struct flight *flight, struct buf *query)
     add(query, "RegionId=%s", WORLD_REGION);
     if (flight->op == OP_LIST || flight->op == OP_DISKS)
         add(query, "PageSize=100");
+    if (flight->op == OP_COMMANDS)
+        add(query, "PageSize=%d", INVOCATIONS_LISTED);
     if (flight->op == OP_DISKS)
         ask_disks(flight, query);
-    if (flight->op == OP_LIST || flight->op == OP_DISKS)
+    if (flight->op >= OP_LIST)
         return;
     flight->target_count = 1;
     flight->targets[0] = pick_instance(run, flight->account);
@@ -354,7 +365,7 @@ static void ask(struct flight *flight, struct buf *query)
         ask_modify(flight, query);
     else if (flight->op <= OP_DISK_DELETE)
         ask_disk(flight, query);
-    else if (flight->op == OP_COMMAND)
+    else if (flight->op <= OP_COMMAND_STOP)
         ask_command(flight, query);
     else
         ask_read(flight, query);

@@ -12,6 +12,7 @@
 #define FLIGHTS 24
 #define FLIGHT_TARGETS 4
 #define REPLAYS 64
+#define INVOCATIONS_LISTED 50
 
 enum op {
     OP_RUN,
@@ -32,10 +33,12 @@ enum op {
     OP_DISK_DETACH,
     OP_DISK_DELETE,
     OP_COMMAND,
+    OP_COMMAND_STOP,
     OP_STATUS,
     OP_GET,
     OP_LIST,
     OP_DISKS,
+    OP_COMMANDS,
     OP_WRONG,
     OP_REPLAY,
     OP_COUNT,

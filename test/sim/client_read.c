@@ -88,6 +88,30 @@ static void read_disks(struct flight *flight, json_t *items)
             model_disk_shown(model, i, STR_NONE, STR_NONE);
 }
 
+/* Newest first. One that no reply named may be of a call that went unheard. */
+static void read_commands(struct flight *flight, json_t *items)
+{
+    struct model *model = &flight->run->model;
+    size_t known = 0;
+    size_t seen = 0;
+
+    for (int i = 0; i < MODEL_COMMANDS; i++)
+        known += model->commands[i].id[0] && model->commands[i].account == flight->account;
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        json_t *item = json_array_get(items, i);
+        struct model_command *command = model_command_find(model, text(item, "InvokeId"));
+
+        if (!command)
+            continue;
+        if (command->account != flight->account)
+            stranger(flight, text(item, "InvokeId"));
+        model_command_shown(model, command, text(item, "InvokeStatus"));
+        seen++;
+    }
+    if (seen < known && json_array_size(items) < INVOCATIONS_LISTED)
+        run_broken(flight->run, "no acknowledged call is lost", "%zu invocations of %zu are listed", seen, known);
+}
+
 void client_read(struct flight *flight, struct str body)
 {
     json_t *root = json_loadb(body.ptr, body.len, 0, NULL);
@@ -96,6 +120,8 @@ void client_read(struct flight *flight, struct str body)
         run_broken(flight->run, "replies are JSON", "%.*s", STR_ARG(body));
     if (flight->op == OP_DISKS)
         read_disks(flight, json_object_get(json_object_get(root, "Disks"), "Disk"));
+    else if (flight->op == OP_COMMANDS)
+        read_commands(flight, json_object_get(json_object_get(root, "Invocations"), "Invocation"));
     else if (flight->op == OP_STATUS)
         read_instances(flight, json_object_get(json_object_get(root, "InstanceStatuses"), "InstanceStatus"));
     else

@@ -135,6 +135,13 @@ static void learn_disk(struct flight *flight, json_t *root)
         model_disk_delete(&run->model, flight->disk, true);
 }
 
+/* One that was stopped ends: that shows later. */
+static void learn_command(struct flight *flight, json_t *root)
+{
+    if (flight->op == OP_COMMAND)
+        model_command_add(&flight->run->model, str_from(json_string_value(json_object_get(root, "InvokeId"))), flight->account);
+}
+
 static void learn_order(struct flight *flight, int instance)
 {
     struct run *run = flight->run;
@@ -172,7 +179,7 @@ static void learn(struct flight *flight, struct str body)
 {
     json_t *root = NULL;
 
-    if (flight->op <= OP_CREATE || flight->op == OP_DISK_CREATE || flight->success_first) {
+    if (flight->op <= OP_CREATE || flight->op == OP_DISK_CREATE || flight->op == OP_COMMAND || flight->success_first) {
         root = json_loadb(body.ptr, body.len, 0, NULL);
         if (!root)
             run_broken(flight->run, "replies are JSON", "%.*s", STR_ARG(body));
@@ -190,6 +197,8 @@ static void learn(struct flight *flight, struct str body)
         learn_modify(flight, true);
     else if (flight->op <= OP_DISK_DELETE)
         learn_disk(flight, root);
+    else
+        learn_command(flight, root);
     json_decref(root);
 }
 
@@ -281,7 +290,7 @@ static void learn_no(struct flight *flight, struct str code, int status)
 {
     if (flight->op <= OP_CREATE && is_one_of(code, "OperationDenied.NoStock|IdempotentParameterMismatch"))
         return;
-    if (flight->op == OP_COMMAND)
+    if (flight->op == OP_COMMAND || flight->op == OP_COMMAND_STOP)
         return; /* whether the guest takes it is the engine's errand */
     if (flight->op <= OP_CREATE || flight->op >= OP_STATUS)
         unexpected(flight, status, code);

@@ -37,6 +37,7 @@ enum disk_micro { DISK_MICRO_AVAILABLE, DISK_MICRO_ATTACHING, DISK_MICRO_IN_USE,
 #define MODEL_INSTANCES 96
 #define MODEL_DISKS 48
 #define MODEL_RUNS 64
+#define MODEL_COMMANDS 32 /* the latest; a listing has 50 */
 #define MODEL_CHOICES 6 /* values that an attribute may have */
 #define MODEL_ID_BYTES 32
 #define NOBODY -1
@@ -82,6 +83,13 @@ struct model_run {
     int found;
 };
 
+/* A command that guests were given. */
+struct model_command {
+    char id[MODEL_ID_BYTES]; /* of its invocation; "": the slot is free */
+    int account;
+    char status[MODEL_ID_BYTES]; /* when it has ended */
+};
+
 struct model {
     struct run *run;
     struct model_instance instances[MODEL_INSTANCES];
@@ -89,6 +97,8 @@ struct model {
     struct model_disk disks[MODEL_DISKS];
     int disk_count;
     struct model_run runs[MODEL_RUNS];
+    struct model_command commands[MODEL_COMMANDS];
+    unsigned command_next;
 };
 
 struct model_type {
@@ -148,6 +158,12 @@ void model_run_unheard(struct model *model, const struct model_run *run);
 int model_adopt(struct model *model, struct str id, int64_t name, int account);
 /* The whole of the account was listed: what is not there by now was never made, and what is half there is a fault. */
 void model_runs_settled(struct model *model, int account);
+
+/* ── commands (model_command.c) ── */
+
+void model_command_add(struct model *model, struct str id, int account);
+struct model_command *model_command_find(struct model *model, struct str id);
+void model_command_shown(struct model *model, struct model_command *command, struct str status);
 
 /* ── disks (model_disk.c) ── */
 

@@ -123,6 +123,7 @@ static void ask_all(struct run *run)
     for (int account = 0; account < 2; account++) {
         client_ask(run, OP_LIST, account);
         client_ask(run, OP_DISKS, account);
+        client_ask(run, OP_COMMANDS, account);
     }
 }
 
@@ -147,7 +148,9 @@ static void calm(struct run *run)
     while (laws_busy(run, NULL))
         pass(run, 5 * USEC_PER_SEC); /* an automatic release, or what the comparison has found */
     laws_check_calm(run);
+    run->is_calm = true;
     ask_all(run);
+    run->is_calm = false;
     for (int i = 0; i < run->model.instance_count; i++) {
         run->model.instances[i].may_off = false;
         run->model.instances[i].may_fail = false;

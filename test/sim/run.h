@@ -37,6 +37,7 @@ struct run {
     uint64_t seed;
     int64_t steps;
     int64_t step;
+    bool is_calm; /* whatever was begun has had its time */
     struct dice dice;
     struct profile profile;
     struct trace trace;

@@ -358,7 +358,7 @@ class Jobs(EcsTest):
 
 
 class Guests(EcsTest):
-    settings = {"sim.boot_s": "0.3"}
+    settings = {"sim.boot_s": str(1.0 * SLOW)}  # a second order has to find a guest that still boots
 
     def test_pause_resume_reboot(self):
         i = self.running_instance()

@@ -68,17 +68,22 @@ class RealDaemon(Daemon):
         self.ctl("image", "import", f"{GUEST}/disk.qcow2", f"id={image_id}", f"kernel={GUEST}/vmlinuz", f"initrd={GUEST}/initrd",
                  f"cmdline={words} {command_line}".strip(), "agent=true", "cloud-init=true")
 
-    def qemus(self, instance_id=None):
-        """{process id: command line} of the QEMUs below our folder, of one instance or of all."""
+    def programs(self):
+        """{process id: command line} of every QEMU below our folder, libvirt's own that only tell what QEMU can do included."""
         found = {}
         for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if "qemu-system" in words and "guest=" in words and str(self.data) in words and (instance_id is None or f"guest={instance_id}," in words):
+            if "qemu-system" in words and str(self.data) in words:
                 found[int(path.parent.name)] = words
         return found
+
+    def qemus(self, instance_id=None):
+        """{process id: command line} of the machines, of one instance or of all."""
+        return {pid: words for pid, words in self.programs().items()
+                if "guest=" in words and (instance_id is None or f"guest={instance_id}," in words)}
 
     def qemu(self, instance_id):
         pids = list(self.qemus(instance_id))
@@ -103,7 +108,7 @@ class RealDaemon(Daemon):
         try:
             super().stop()
         finally:
-            for pid in self.qemus():
+            for pid in self.programs():
                 end_process(pid)
             super().close()
 

@@ -35,6 +35,7 @@ static void learn(struct lv_host *host, virDomainPtr dom)
     libvirt_lock(host->libvirt);
     machine = lv_machine_get(host, id, &mark);
     machine->mark = mark;
+    lv_machine_found(machine, state);
     machine->agent_up = xml && domain_agent_connected(str_from(xml));
     libvirt_unlock(host->libvirt);
     free(xml);

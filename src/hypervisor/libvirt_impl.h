@@ -212,6 +212,11 @@ struct lv_machine *lv_machine_get(struct lv_host *host, struct str id, const str
 void lv_machine_drop(struct lv_machine *machine);
 /* A new life begins: nothing that was heard counts any more. */
 void lv_machine_begin(struct lv_machine *machine);
+/*
+ * In this state at a new connection. When the event of its start was lost with the old one, what was heard since is of the life
+ * before, but for a cut of ours: believed, it would make the machine look dying for ever.
+ */
+void lv_machine_found(struct lv_machine *machine, int state);
 /* Holds its process, if it is on this computer. Without the lock: it reads files. */
 void lv_machine_track(struct lv_host *host, struct str id);
 /* Lets go of its process. Without the lock. */

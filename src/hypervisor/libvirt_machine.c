@@ -56,6 +56,12 @@ void lv_machine_begin(struct lv_machine *machine)
     machine->since_us = machine->booted_us;
 }
 
+void lv_machine_found(struct lv_machine *machine, int state)
+{
+    if (machine->begun && lv_is_alive(state) && state != VIR_DOMAIN_SHUTDOWN)
+        machine->heard &= HEARD_CUT;
+}
+
 /* ── the mark ── */
 
 bool lv_is_alive(int state)

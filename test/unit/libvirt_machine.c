@@ -245,6 +245,23 @@ static void one_that_others_start_again_lives(void **state)
     assert_int_equal(w->machine->heard, 0);
 }
 
+/* The guest's shutdown comes late, the event of the next start not at all: libvirtd has died in between. */
+static void a_start_that_went_unheard_is_a_start(void **state)
+{
+    struct world *w = *state;
+
+    lv_machine_begin(w->machine);
+    w->machine->heard |= HEARD_GUEST;
+    assert_int_equal(state_of(w), MACHINE_DYING);
+    lv_machine_found(w->machine, VIR_DOMAIN_SHUTDOWN);
+    assert_int_equal(state_of(w), MACHINE_DYING); /* it is this life's, too */
+    lv_machine_found(w->machine, VIR_DOMAIN_RUNNING);
+    assert_int_equal(state_of(w), MACHINE_RUNNING);
+    w->machine->heard |= HEARD_CUT;
+    lv_machine_found(w->machine, VIR_DOMAIN_RUNNING);
+    assert_int_equal(state_of(w), MACHINE_DYING);
+}
+
 static void an_end_that_is_told_late_is_not_the_next_ones(void **state)
 {
     struct world *w = *state;
@@ -397,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_end_of_its_process_is_off),
         TEST(one_that_others_start_again_lives),
+        TEST(a_start_that_went_unheard_is_a_start),
         TEST(an_end_that_is_told_late_is_not_the_next_ones),
         TEST(one_that_is_held_is_not_held_twice),
         TEST(other_processes_are_not_held),

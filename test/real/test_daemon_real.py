@@ -106,7 +106,10 @@ class Client(threading.Thread):
             if self.done.is_set():
                 end = end or time.monotonic() + self.patience_s
             if end and time.monotonic() > end:
-                raise AssertionError(f"{self.id} is {shown}, not {status}; log: {self.test.ecs.log_text()[-2000:]}")
+                ecs = self.test.ecs
+                raise AssertionError("\n".join([f"{self.id} is {shown}, not {status}", ecs.ctl("job", "list", ok=None),
+                                                ecs.ctl("instance", "show", self.id, ok=None), str(ecs.qemus(self.id)),
+                                                ecs.console(self.id)[-500:], ecs.log_text()[-4000:]]))
             time.sleep(0.02)
 
     def run(self):

@@ -289,8 +289,17 @@ static void notice_reboot(struct libvirt *libvirt)
     /* Older releases wrote the first line alone. */
     libvirt->rebooted = then[0] != '\0' && strncmp(now, then, strlen(then)) != 0;
     write_text(path, now);
+}
+
+/* Of the process before, which may have been killed at any moment. */
+static void clean_up(const struct libvirt *libvirt)
+{
+    char path[LIBVIRT_URI_MAX];
+
     (void)snprintf(path, sizeof(path), "%s/libvirt/run/qemu", libvirt->settings.dir);
     lv_notes_clean(path, libvirt->rebooted);
+    (void)snprintf(path, sizeof(path), "%s/libvirt/lib/qemu", libvirt->settings.dir);
+    lv_probes_end(path);
 }
 
 static int make_folders(const char *dir, struct fail *fail)
@@ -330,6 +339,7 @@ static int prepare(struct libvirt *libvirt, struct fail *fail)
     (void)snprintf(path, sizeof(path), "3:file:%s/libvirt/libvirt.log", dir);
     (void)setenv("LIBVIRT_LOG_OUTPUTS", path, 0); /* else libvirt writes to our stderr, in another form */
     notice_reboot(libvirt);
+    clean_up(libvirt);
     return 0;
 }
 

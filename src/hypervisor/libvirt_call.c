@@ -75,6 +75,8 @@ int lv_look(struct lv_call *call)
         return r;
     libvirt_lock(call->libvirt);
     machine = lv_machine_find(call->host, call->id);
+    if (machine)
+        lv_machine_starting(machine, state, reason);
     call->status = machine ? lv_machine_status(machine, state, reason) : (struct machine_status){.state = MACHINE_ABSENT};
     call->mark = machine ? machine->mark : (struct domain_mark){0};
     libvirt_unlock(call->libvirt);

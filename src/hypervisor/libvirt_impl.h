@@ -65,6 +65,8 @@ struct lv_machine {
     bool agent_up;       /* the guest's agent has opened its port */
     bool agent_pressed;  /* the latest press went to the agent */
     usec_t booted_us;    /* since when its system has been coming up */
+    usec_t starting_us;  /* since when libvirt says that it makes its process; 0: it doesn't */
+    bool told_starting;  /* that it takes so long */
     usec_t since_us;
     size_t id_len;
     char id[LIBVIRT_ID_MAX + 1];
@@ -224,12 +226,20 @@ void lv_machine_untrack(struct lv_host *host, struct str id);
 /* SIGTERM or SIGKILL to its very process. -E_NOT_FOUND: we hold none. */
 int lv_machine_signal(struct lv_machine *machine, int number) must_check;
 struct machine_status lv_machine_status(const struct lv_machine *machine, int state, int reason);
+/* Says in the log, once, when libvirt has been making its process for long. */
+void lv_machine_starting(struct lv_machine *machine, int state, int reason);
 /*
  * Before the embedded libvirt starts. It kills the process whose number its note of a machine has, when it can't talk to it: after
  * a reboot, a container's too, and wherever numbers are used again, that is somebody else's. Such notes are removed, as is every
- * one of a process that is not the machine's after a reboot.
+ * one of a process that is not the machine's after a reboot, and every one of a process that was never made.
  */
 void lv_notes_clean(const char *run_dir, bool rebooted);
+/* Before the embedded libvirt starts. Ends the QEMUs that the one before had asked what they can do, and did not live to end. */
+void lv_probes_end(const char *lib_dir);
+/* Does its command line have that word? Numbers of processes are used again. */
+bool lv_process_has(int pid, const char *word);
+/* Is it QEMU, and of this machine? */
+bool lv_process_is(int pid, struct str id);
 /* Is that domain the machine's, by its UUID? Without the lock. */
 bool lv_is_domain_of(virDomainPtr dom, struct str id);
 /* Of a domain that has one of ours; -E_INVALID: it has none. Without the lock. */

@@ -163,6 +163,7 @@ static int create(struct lv_call *call, struct domain_mark mark)
     libvirt_unlock(call->libvirt);
     if (lv.virDomainCreate(call->dom) < 0) {
         r = libvirt_failed(call->conn, call->fail);
+        call->fail = NULL; /* that is what the caller is told, whatever the look says */
         if (lv_look(call) == 0 && call->status.state == MACHINE_OFF) /* else the log may be a living machine's */
             (void)unlink(pool_machine_path(pool, call->id, CONSOLE_PATH, &call->arena).ptr);
         return r;

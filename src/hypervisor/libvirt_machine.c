@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of each machine: its mark, its process, what was heard of its end. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,7 +9,6 @@
 
 #include "hypervisor/libvirt_impl.h"
 
-#define NOTE_BYTES 4096          /* of libvirt's note of a process: its number is in the first lines */
 #define COMMAND_LINE_BYTES 65536 /* of a QEMU: one with 60 disks has 20 KiB */
 
 struct lv_machine *lv_machine_find(const struct lv_host *host, struct str id)
@@ -152,10 +150,8 @@ static void free_watched(void *arg)
     xfree(watched);
 }
 
-/* Is it QEMU, and of this machine? Numbers of processes are used again. */
-static bool is_process_of(int pid, struct str id)
+bool lv_process_has(int pid, const char *word)
 {
-    char uuid[DOMAIN_UUID_BYTES];
     char path[64];
     char *text;
     ssize_t n;
@@ -169,10 +165,17 @@ static bool is_process_of(int pid, struct str id)
     text = xcalloc(1, COMMAND_LINE_BYTES);
     n = read(fd, text, COMMAND_LINE_BYTES);
     (void)close(fd); /* read only */
-    domain_uuid(id, uuid);
-    is = n > 0 && memmem(text, (size_t)n, uuid, strlen(uuid)) != NULL;
+    is = n > 0 && memmem(text, (size_t)n, word, strlen(word)) != NULL;
     xfree(text);
     return is;
+}
+
+bool lv_process_is(int pid, struct str id)
+{
+    char uuid[DOMAIN_UUID_BYTES];
+
+    domain_uuid(id, uuid);
+    return lv_process_has(pid, uuid);
 }
 
 static int read_pid(const struct lv_host *host, struct str id)
@@ -203,7 +206,7 @@ static int open_process(const struct lv_host *host, struct str id)
     if (pid < 0)
         return -1;
     pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd >= 0 && !is_process_of(pid, id)) {
+    if (pidfd >= 0 && !lv_process_is(pid, id)) {
         (void)close(pidfd); /* somebody else's */
         pidfd = -1;
     }
@@ -278,64 +281,6 @@ void lv_machine_untrack(struct lv_host *host, struct str id)
         (void)lv.virEventRemoveHandle(watch); /* one that has just been called is gone already */
 }
 
-/* ── what libvirt notes of processes ── */
-
-/* The number of the process in libvirt's note of a living domain: <domstatus state='running' … pid='123'>. -1: none. */
-static int noted_pid(const char *path)
-{
-    char *text = xcalloc(1, NOTE_BYTES);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, NOTE_BYTES - 1);
-    const char *at = n > 0 ? strstr(text, "<domstatus ") : NULL;
-    const char *end = at ? strchr(at, '>') : NULL;
-    int64_t pid = -1;
-
-    if (fd >= 0)
-        (void)close(fd); /* read only */
-    at = at ? strstr(at, " pid='") : NULL;
-    if (end && at && at < end) {
-        at += strlen(" pid='");
-        if (str_to_i64(str_slice(at, strcspn(at, "'")), &pid) < 0 || pid <= 0 || pid > INT32_MAX)
-            pid = -1;
-    }
-    xfree(text);
-    return (int)pid;
-}
-
-static bool is_stale(const char *path, struct str id, bool rebooted)
-{
-    int pid = noted_pid(path);
-
-    if (pid < 0 || is_process_of(pid, id))
-        return false;
-    /* A number that nobody has does no harm: libvirt sees by itself that the process has ended. */
-    return rebooted || kill(pid, 0) == 0 || errno == EPERM;
-}
-
-void lv_notes_clean(const char *run_dir, bool rebooted)
-{
-    DIR *dir = opendir(run_dir);
-    struct dirent *entry;
-    char path[LIBVIRT_URI_MAX + LIBVIRT_ID_MAX + 8];
-
-    while (dir && (entry = readdir(dir)) != NULL) {
-        struct str id = str_from(entry->d_name);
-
-        if (!str_ends(id, STR(".xml")) || id.len - 4 > LIBVIRT_ID_MAX)
-            continue;
-        id.len -= 4;
-        (void)snprintf(path, sizeof(path), "%s/%.*s.xml", run_dir, STR_ARG(id));
-        if (!is_stale(path, id, rebooted))
-            continue;
-        log_warning("libvirt's note of a machine's process means another process by now: removed", LOG_STR("instance", id));
-        (void)unlink(path); /* one that stays is libvirt's to deal with, as before */
-        (void)snprintf(path, sizeof(path), "%s/%.*s.pid", run_dir, STR_ARG(id));
-        (void)unlink(path); /* likewise */
-    }
-    if (dir)
-        (void)closedir(dir); /* read only */
-}
-
 int lv_machine_signal(struct lv_machine *machine, int number)
 {
     if (machine->pidfd < 0)
@@ -393,6 +338,25 @@ static enum machine_state alive_state(const struct lv_machine *machine, int stat
     if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_PMSUSPENDED)
         return MACHINE_PAUSED;
     return is_booting(machine) ? MACHINE_BOOTING : MACHINE_RUNNING;
+}
+
+#define STARTING_US (30 * USEC_PER_SEC) /* as long as libvirt waits for a QEMU to answer */
+
+void lv_machine_starting(struct lv_machine *machine, int state, int reason)
+{
+    usec_t now = env_now(machine->host->libvirt->settings.env);
+
+    if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_STARTING_UP) {
+        machine->starting_us = 0;
+        machine->told_starting = false;
+    } else if (machine->starting_us == 0) {
+        machine->starting_us = now;
+    } else if (!machine->told_starting && now >= machine->starting_us + STARTING_US) {
+        machine->told_starting = true;
+        log_warning("libvirt has been starting a machine for long; if it was killed meanwhile, it may never go on",
+                    LOG_STR("instance", lv_machine_id(machine)), LOG_STR("host", lv_host_id(machine->host)),
+                    LOG_TEXT("do", "see OPERATIONS.md, a machine that libvirt starts for ever"));
+    }
 }
 
 struct machine_status lv_machine_status(const struct lv_machine *machine, int state, int reason)

@@ -17,6 +17,7 @@ from harness import BUILD, ROOT, Daemon, EcsTest
 
 UNIT = ROOT / "packaging" / "ecsd.service"
 REAL = ROOT / "packaging" / "real-machines.conf"
+LIBVIRTD = ROOT / "packaging" / "libvirtd-notes.conf"
 INSTALLED = "/usr/local/bin/ecsd"
 EXPOSURE_LIMIT = 12  # of 100; systemd-analyze's figure may only go down
 KEPT_CAPABILITIES = 0x40B  # as in src/main/privilege.c
@@ -65,6 +66,15 @@ class Units(unittest.TestCase):
             result = self.analyze("verify", "--man=no", self.install(drop_in))
             complaints = [line for line in result.stderr.splitlines() if "ecsd" in line or str(self.dir) in line]
             self.assertEqual((result.returncode, complaints), (0, []))
+
+    def test_the_drop_in_of_libvirtd(self):
+        """What it removes is tried in test/real; here, that systemd reads its line as we do."""
+        unit = self.dir / "libvirtd.service"
+        unit.write_text("[Service]\nExecStart=/bin/true\n")
+        (self.dir / "libvirtd.service.d").mkdir()
+        shutil.copy(LIBVIRTD, self.dir / "libvirtd.service.d" / "ecsd.conf")
+        result = self.analyze("verify", "--man=no", unit)
+        self.assertEqual((result.returncode, [line for line in result.stderr.splitlines() if str(self.dir) in line]), (0, []))
 
     def test_a_broken_unit_would_be_noticed(self):
         unit = self.install()

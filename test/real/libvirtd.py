@@ -6,6 +6,7 @@ Its QEMUs outlive it, as they do everywhere; who started machines through it end
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from machines import SLOW
 
 FOLDERS = {"etc": "/etc/libvirt", "run": "/run/libvirt", "lib": "/var/lib/libvirt", "log": "/var/log/libvirt",
            "cache": "/var/cache/libvirt"}
+DROP_IN = pathlib.Path(__file__).parents[2] / "packaging/libvirtd-notes.conf"
 QEMU_CONF = 'stdio_handler = "file"\nuser = "root"\ngroup = "root"\nremember_owner = 0\nlog_timestamp = 0\n'
 
 
@@ -28,6 +30,11 @@ def missing():
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
         return "no mount namespace can be made"
     return None
+
+
+def before_start():
+    """What its unit does first, with our drop-in."""
+    return re.search(r"^ExecStartPre=-(.*)$", DROP_IN.read_text(), re.M).group(1)
 
 
 class Libvirtd:
@@ -45,10 +52,11 @@ class Libvirtd:
             os.makedirs(place)
         self.process = None
 
-    def start(self):
+    def start(self, drop_in=True):
         """Back when it answers: who connects then is served."""
         mounts = [f"mount --bind {self.folder}/{name} {place}" for name, place in FOLDERS.items()]
-        script = " && ".join([*mounts, *self.hide_cgroups(), f"exec libvirtd -f {self.folder}/etc/libvirtd.conf"])
+        first = [f"{{ {before_start()}; true; }}"] if drop_in else []
+        script = " && ".join([*mounts, *self.hide_cgroups(), *first, f"exec libvirtd -f {self.folder}/etc/libvirtd.conf"])
         self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=self.log, stderr=self.log)
         end = time.monotonic() + 60 * SLOW
         while not self.accepts():
@@ -74,6 +82,10 @@ class Libvirtd:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait(20)
+
+    def note(self, instance_id):
+        """Its file of a machine that lives."""
+        return self.folder / f"run/qemu/{instance_id}.xml"
 
     def close(self):
         self.kill()

@@ -7,6 +7,7 @@ for a host elsewhere.
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -211,6 +212,24 @@ class Crashes(DaemonTest):
         self.await_status(off, "Stopped", seconds=30)
         self.assertEqual(self.look(off).read("/clean"), "n-away")
         self.assertEqual(self.status_of(on), "Running")
+
+    def test_killed_before_the_process_was_made(self):
+        """Then libvirt has it starting up for ever (9.0). Nobody is told that it is off; with our drop-in the next libvirtd forgets it."""
+        i = self.launch()
+        note = self.libvirtd.note(i)
+        self.libvirtd.kill()
+        end_process(self.ecs.qemu(i))
+        text = re.sub(r"<domstatus state='running' reason='booted' pid='\d+'>",
+                      "<domstatus state='paused' reason='starting up' pid='0'>", note.read_text())
+        note.write_text(text.replace("<devices>", "<job type='none' async='start'/>\n<devices>", 1))
+        self.libvirtd.start(drop_in=False)
+        self.call("StopInstance", InstanceId=i, ForceStop=True)
+        self.await_log("libvirt has been starting a machine for long", 0, seconds=60)
+        self.assertEqual(self.status_of(i), "Stopping")
+        self.libvirtd.kill()
+        self.libvirtd.start()
+        self.await_status(i, "Stopped", seconds=40)
+        self.start(i)
 
     def test_both_are_killed(self):
         i, other = self.launch("guest slow-shutdown 4", nonce="n-both"), self.launch()

@@ -390,10 +390,20 @@ static void the_note_of_a_number_that_nobody_has_goes_with_a_reboot(void **state
     assert_false(is_kept(w, "i-1.xml"));
 }
 
+/* libvirt would take it for a machine that is starting up, for ever. */
+static void a_note_of_a_process_that_was_never_made_is_removed(void **state)
+{
+    struct world *w = *state;
+
+    note(w, "i-1.xml", 0);
+    lv_notes_clean(w->host.run_dir, false);
+    assert_false(is_kept(w, "i-1.xml"));
+}
+
 static void what_is_no_note_is_left_alone(void **state)
 {
     static const char *const others[] = {"", "<domstatus", "<domstatus state='running'>\n<vcpu pid='1'/>", "<domstatus pid=''>",
-                                         "<domstatus pid='-1'>", "<domstatus pid='0'>", "<domstatus pid='99999999999'>"};
+                                         "<domstatus pid='-1'>", "<domstatus pid='99999999999'>"};
     struct world *w = *state;
 
     lv_notes_clean("/nonexistent/folder", true);
@@ -405,6 +415,47 @@ static void what_is_no_note_is_left_alone(void **state)
     note(w, "i-3.txt", getpid());
     lv_notes_clean(w->host.run_dir, true);
     assert_true(is_kept(w, "i-3.txt"));
+}
+
+/* ── QEMUs that were only to tell what they can do ── */
+
+static pid_t probe(struct world *w, const char *folder, const char *word)
+{
+    char name[64];
+    char text[32];
+    pid_t pid = process(w, word);
+
+    assert_int_equal(mkdir(file(w, folder), 0700), 0);
+    (void)snprintf(name, sizeof(name), "%s/qmp.pid", folder);
+    (void)snprintf(text, sizeof(text), "%d\n", pid);
+    write_note(w, name, text);
+    return pid;
+}
+
+static void remove_probe(struct world *w, const char *folder)
+{
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "%s/qmp.pid", folder);
+    assert_int_equal(unlink(file(w, name)), 0);
+    assert_int_equal(rmdir(file(w, folder)), 0);
+}
+
+static void a_probe_that_was_left_behind_is_ended(void **state)
+{
+    struct world *w = *state;
+    pid_t left = probe(w, "qmp-1", file(w, "qmp-1/qmp.pid"));
+    pid_t stranger = probe(w, "qmp-2", "somebody else, with its number");
+    int status;
+
+    lv_probes_end("/nonexistent/folder");
+    lv_probes_end(w->host.run_dir);
+    assert_int_equal(waitpid(left, &status, 0), left);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(kill(stranger, 0), 0);
+    lv_probes_end(w->host.run_dir); /* the number is free by now */
+    remove_probe(w, "qmp-1");
+    remove_probe(w, "qmp-2");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -423,7 +474,9 @@ int main(void)
         TEST(a_note_of_somebody_elses_process_is_removed),
         TEST(the_note_of_its_own_process_is_kept),
         TEST(the_note_of_a_number_that_nobody_has_goes_with_a_reboot),
+        TEST(a_note_of_a_process_that_was_never_made_is_removed),
         TEST(what_is_no_note_is_left_alone),
+        TEST(a_probe_that_was_left_behind_is_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from machines import REGION, RealTest, end_process
+from machines import REGION, RealTest, end_process, unmake
 
 
 class Census(threading.Thread):
@@ -53,6 +53,17 @@ class Crash(RealTest):
         self.ecs.start()
         self.await_status(i, "Stopped", seconds=30)
         self.assertEqual(self.look(i).read("/clean"), "n-early")
+
+    def test_before_the_process_was_made(self):
+        """Its libvirt is killed with it, and leaves a note without a process."""
+        i = self.launch()
+        pid = self.ecs.qemu(i)
+        self.ecs.kill()
+        end_process(pid)
+        unmake(self.ecs.data / f"libvirt/run/qemu/{i}.xml")
+        self.ecs.start()
+        self.await_status(i, "Stopped", seconds=30)
+        self.start(i)
 
     def test_between_press_and_power_off(self):
         i = self.launch("guest slow-shutdown 6", nonce="n-between")

@@ -7,7 +7,6 @@ for a host elsewhere.
 
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ import unittest
 
 import libvirtd
 from libvirtd import Libvirtd
-from machines import IMAGE, REGION, SLOW, SMALL, RealDaemon, RealTest, end_process, script
+from machines import IMAGE, REGION, SLOW, SMALL, RealDaemon, RealTest, end_process, script, unmake
 
 LOST, FOUND = "the connection to a host is lost", "connected to a host"
 NO_ANSWER = "the host does not answer"
@@ -216,12 +215,9 @@ class Crashes(DaemonTest):
     def test_killed_before_the_process_was_made(self):
         """Then libvirt has it starting up for ever (9.0). Nobody is told that it is off; with our drop-in the next libvirtd forgets it."""
         i = self.launch()
-        note = self.libvirtd.note(i)
         self.libvirtd.kill()
         end_process(self.ecs.qemu(i))
-        text = re.sub(r"<domstatus state='running' reason='booted' pid='\d+'>",
-                      "<domstatus state='paused' reason='starting up' pid='0'>", note.read_text())
-        note.write_text(text.replace("<devices>", "<job type='none' async='start'/>\n<devices>", 1))
+        unmake(self.libvirtd.note(i))
         self.libvirtd.start(drop_in=False)
         self.call("StopInstance", InstanceId=i, ForceStop=True)
         self.await_log("libvirt has been starting a machine for long", 0, seconds=60)

@@ -3,34 +3,24 @@
 #include <jansson.h>
 
 #include "base/hash.h"
+#include "hypervisor/agent_reply.h"
 #include "hypervisor/libvirt_impl.h"
 
 #define AGENT_TIMEOUT_S 5
-#define AGENT_OUTPUT_BYTES ((size_t)64 << 10) /* of a program; what is more is cut off */
 
-/* Sends a command and gives its "return"; the caller owns it. */
-static int ask(struct lv_call *call, const char *name, json_t *arguments, json_t **ret)
+/* Sends a command and gives the reply; the caller frees it. */
+static int ask(struct lv_call *call, const char *name, json_t *arguments, char **ret)
 {
     json_t *command = json_pack("{s:s,s:o}", "execute", name, "arguments", arguments);
     char *text = command ? json_dumps(command, JSON_COMPACT) : NULL;
-    char *reply = NULL;
-    json_t *tree = NULL;
     int r = -E_INVALID; /* text that is no UTF-8 */
 
     if (text) {
-        reply = lv.virDomainQemuAgentCommand(call->dom, text, AGENT_TIMEOUT_S, 0);
-        r = reply ? 0 : libvirt_failed(call->conn, call->fail);
+        *ret = lv.virDomainQemuAgentCommand(call->dom, text, AGENT_TIMEOUT_S, 0);
+        r = *ret ? 0 : libvirt_failed(call->conn, call->fail);
     }
-    if (reply)
-        tree = json_loads(reply, JSON_REJECT_DUPLICATES, NULL);
-    if (r == 0) {
-        *ret = json_incref(json_object_get(tree, "return"));
-        r = *ret ? 0 : -E_IO;
-    }
-    json_decref(tree);
     json_decref(command);
     free(text);
-    free(reply);
     return r;
 }
 
@@ -84,8 +74,7 @@ int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id,
                        const struct machine_exec *exec, int64_t *ret_pid)
 {
     struct lv_call call;
-    json_t *reply = NULL;
-    json_t *pid;
+    char *reply = NULL;
     int r = is_utf8(exec) ? enter_agent(&call, hv, host_id, id, incarnation) : -E_INVALID;
 
     if (r < 0)
@@ -93,50 +82,10 @@ int libvirt_exec_start(struct hypervisor *hv, struct str host_id, struct str id,
     r = ask(&call, "guest-exec", exec_arguments(exec, &call.arena), &reply);
     if (r == -E_BUSY && !was_not_sent(call.fail))
         r = -E_TIMEOUT;
-    pid = json_object_get(reply, "pid");
-    if (r == 0 && !json_is_integer(pid))
-        r = -E_IO;
     if (r == 0)
-        *ret_pid = json_integer_value(pid);
-    json_decref(reply);
+        r = agent_reply_pid(reply, ret_pid);
+    free(reply);
     return lv_leave(&call, r);
-}
-
-/* Base64 text as bytes, after what is there already. */
-static bool add_output(struct buf *out, const json_t *text, struct arena *arena)
-{
-    struct str encoded = str_from(json_string_value(text));
-    uint8_t *bytes;
-    size_t len;
-    size_t fits;
-
-    if (str_empty(encoded))
-        return true;
-    bytes = arena_alloc(arena, encoded.len);
-    if (base64_decode(encoded, bytes, &len) < 0)
-        return false;
-    fits = MIN_OF(len, out->limit_bytes - out->len);
-    buf_add(out, bytes, fits);
-    return fits == len;
-}
-
-static void read_status(const json_t *reply, struct arena *scratch, struct arena *arena, struct machine_exec_status *ret)
-{
-    struct buf output;
-    bool whole;
-
-    buf_init(&output, AGENT_OUTPUT_BYTES);
-    whole = add_output(&output, json_object_get(reply, "out-data"), scratch);
-    whole = add_output(&output, json_object_get(reply, "err-data"), scratch) && whole;
-    *ret = (struct machine_exec_status){
-        .exited = json_is_true(json_object_get(reply, "exited")),
-        .exit_code = (int)json_integer_value(json_object_get(reply, "exitcode")),
-        .signal = (int)json_integer_value(json_object_get(reply, "signal")),
-        .truncated = !whole || json_is_true(json_object_get(reply, "out-truncated")) ||
-                     json_is_true(json_object_get(reply, "err-truncated")),
-        .output = arena_str(arena, buf_str(&output)),
-    };
-    buf_done(&output);
 }
 
 /*
@@ -152,7 +101,7 @@ int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, 
                       struct arena *arena, struct machine_exec_status *ret)
 {
     struct lv_call call;
-    json_t *reply = NULL;
+    char *reply = NULL;
     int r = enter_agent(&call, hv, host_id, id, incarnation);
 
     if (r < 0)
@@ -161,15 +110,15 @@ int libvirt_exec_poll(struct hypervisor *hv, struct str host_id, struct str id, 
     if (r < 0 && is_unknown_pid(call.fail))
         r = -E_NOT_FOUND;
     if (r == 0)
-        read_status(reply, &call.arena, arena, ret);
-    json_decref(reply);
+        r = agent_reply_status(reply, arena, ret);
+    free(reply);
     return lv_leave(&call, r);
 }
 
 int libvirt_exec_kill(struct hypervisor *hv, struct str host_id, struct str id, int64_t incarnation, int64_t pid)
 {
     struct lv_call call;
-    json_t *reply = NULL;
+    char *reply = NULL;
     int r = enter_agent(&call, hv, host_id, id, incarnation);
 
     if (r < 0)
@@ -179,6 +128,6 @@ int libvirt_exec_kill(struct hypervisor *hv, struct str host_id, struct str id, 
             json_pack("{s:s,s:[s,s]}", "path", "/bin/sh", "arg", "-c",
                       arena_printf(&call.arena, "pkill -KILL -P %lld; kill -KILL %lld", (long long)pid, (long long)pid).ptr),
             &reply);
-    json_decref(reply);
+    free(reply);
     return lv_leave(&call, r);
 }

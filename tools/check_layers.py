@@ -54,7 +54,7 @@ FOREIGN = [
     (r"libvirt/.*", r"hypervisor/libvirt[a-z0-9_]*\.[ch]"),
     (r"gnutls/.*", r"http/[a-z0-9_]+\.[ch]"),
     (r"openssl/.*", r"base/(hash|keygen)\.c|http/[a-z0-9_]*(cert|tls)[a-z0-9_]*\.c"),
-    (r"jansson\.h", r"(gateway|cli)/[a-z0-9_]+\.[ch]|hypervisor/libvirt_agent\.c"),
+    (r"jansson\.h", r"(gateway|cli)/[a-z0-9_]+\.[ch]|hypervisor/(agent_reply|libvirt_agent)\.c"),
     (r"ini\.h", r"base/option\.c"),
     (r"cmocka\.h", r"(?!)"),
 ]

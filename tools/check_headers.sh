@@ -11,7 +11,7 @@ cc=${CC:-cc}
 flags=(-std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Wno-missing-field-initializers -Werror -I src -I "$build"
        -include base/banned.h)
 # Headers of other projects may live in folders of their own.
-for package in sqlite3 jansson libcrypto; do
+for package in sqlite3 jansson libcrypto libpq; do
   read -ra more < <(pkg-config --cflags "$package" 2>/dev/null; echo)
   flags+=(${more[@]+"${more[@]}"})
 done

@@ -49,8 +49,8 @@ OUTSIDE_OF = {"base": set(RINGS), "actions": {"actions", "gateway", "main"}}
 
 # Header of another project -> files that may include it.
 FOREIGN = [
+    (r"libpq-fe\.h", r"store/postgres[a-z_]*\.[ch]"),
     (r"sqlite3\.h", r"store/[a-z0-9_]+\.[ch]"),
-    (r"libpq-fe\.h|libpq/.*", r"store/[a-z0-9_]+\.[ch]"),
     (r"libvirt/.*", r"hypervisor/libvirt[a-z0-9_]*\.[ch]"),
     (r"gnutls/.*", r"http/[a-z0-9_]+\.[ch]"),
     (r"openssl/.*", r"base/(hash|keygen)\.c|http/[a-z0-9_]*(cert|tls)[a-z0-9_]*\.c"),

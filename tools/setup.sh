@@ -8,10 +8,10 @@
 set -euo pipefail
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libsqlite3-dev libssl-dev
-  libjansson-dev libinih-dev libvirt-dev"
+  libjansson-dev libinih-dev libvirt-dev libpq-dev"
 real_packages="$build_packages libvirt0 libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils genisoimage e2fsprogs passwd"
 test_packages="$real_packages libcmocka-dev libexpat1-dev clang-14 libclang-rt-14-dev clang-tidy-14 systemd libseccomp2 curl openssl libvirt-daemon libvirt-clients util-linux
-  valgrind"
+  valgrind postgresql-15"
 bench_packages="$real_packages nginx-light procps libvirt-clients"
 
 as_root() {
@@ -59,6 +59,11 @@ fi
 echo "setup: installing ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 as_root apt-get update -qq
+# PostgreSQL's package would make a cluster and start it; the tests make their own.
+if [[ " ${missing[*]} " = *" postgresql-15 "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+  as_root mkdir -p /etc/postgresql-common
+  echo "create_main_cluster = false" | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
 # A freshly installed nginx would start as a service; the bench starts its own on a free port.
 as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 [ "${1:-build}" = build ] || make_libvirt_user

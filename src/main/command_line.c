@@ -22,7 +22,7 @@ static const struct word_row {
     [WORD_LISTEN] = {"--listen", "HOST:PORT", "Where the API answers over HTTP. Default 127.0.0.1:8088; port 0 takes a free one."},
     [WORD_LISTEN_TLS] = {"--listen-tls", "HOST:PORT", "Where it answers over HTTPS; without http.tls_certificate with one made in DIR."},
     [WORD_ADMIN] = {"--admin", "HOST:PORT", "Where /healthz, /readyz and /metrics answer. Default: nowhere."},
-    [WORD_STORE] = {"--store", "URL", "The store. Default sqlite:DIR/ecsd.db."},
+    [WORD_STORE] = {"--store", "URL", "The store: sqlite:FILE or postgresql://… Default sqlite:DIR/ecsd.db."},
     [WORD_HYPERVISOR] = {"--hypervisor", "URL", "Where machines run: sim (default, complete simulated hosts), libvirt (real ones on this\n                            computer), or a URI: qemu:///system, qemu+ssh://HOST/system."},
     [WORD_CLOCK] = {"--clock", "real|virtual", "With virtual, time moves only by `ecsctl clock advance`. Default real."},
     [WORD_SET] = {"--set", "NAME=VALUE", "Set an option; may be given many times."},

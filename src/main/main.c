@@ -229,6 +229,7 @@ static int start_store(struct daemon *daemon, struct fail *fail)
     struct store_settings settings = {
         .cache_mib = options->store_cache_mib,
         .checkpoint_ms = options->store_checkpoint_ms,
+        .folder = daemon->line.data,
         .env = daemon->env,
     };
     const char *url = daemon->line.store;

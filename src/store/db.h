@@ -95,9 +95,12 @@ struct db_driver {
     const char *name;
     const char *key_type;   /* a 64-bit integer that is a primary key: {key} in the schema */
     const char *bytes_type; /* {bytes} */
+    const char *text_type;  /* {text}: whatever a guest or a script says, which may be no UTF-8 */
     const char
         *compact; /* clause of a table that is its own primary index: {compact} in the schema */
     int (*open)(const char *path, int64_t cache_kib, struct fail *fail, struct db **ret);
+    /* Nobody else writes as long as this connection lives. NULL: `path` is a file, whose folder has a lock. */
+    int (*lock)(struct db *db, struct fail *fail);
 };
 
 extern const struct db_driver sqlite_driver;

@@ -181,6 +181,7 @@ const struct db_driver fault_driver = {
     .name = "fault",
     .key_type = "INTEGER",
     .bytes_type = "BLOB",
+    .text_type = "TEXT",
     .compact = "WITHOUT ROWID",
     .open = fault_open,
 };

@@ -144,7 +144,7 @@ void rows_peek(const struct rows *rows, const struct table *table, void *object)
 
         rows->tx->db->ops->column(rows->tx->db, rows->stmt, i, &value);
         if (column->kind == COLUMN_STR)
-            *(struct str *)at = value.kind == VALUE_TEXT ? value.text : STR_NONE;
+            *(struct str *)at = value.kind == VALUE_TEXT || value.kind == VALUE_BLOB ? value.text : STR_NONE;
         else
             set_number(column, at, &value);
     }

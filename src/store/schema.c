@@ -3,7 +3,7 @@
  * The tables, as numbered migrations: a number is applied once and never changed afterwards. All
  * that are missing are applied in one transaction.
  *
- * {key} is a 64-bit primary key, {bytes} the type of bytes, {compact} the clause of a table that is
+ * {key} is a 64-bit primary key, {bytes} the type of bytes, {text} that of texts which may be no UTF-8, {compact} the clause of a table that is
  * its own primary index; each driver has its words. Times are microseconds since 1970 UTC, enums
  * their number in api/types.json, booleans 0 and 1, absent texts NULL.
  */
@@ -73,7 +73,7 @@ static const char work_tables[] =
     " account_id TEXT, incarnation BIGINT NOT NULL, step BIGINT NOT NULL, attempts BIGINT NOT NULL,"
     " force BIGINT NOT NULL, clear_local BIGINT NOT NULL, release_capacity BIGINT NOT NULL, "
     "stopped_mode BIGINT NOT NULL,"
-    " reason BIGINT NOT NULL, request_id TEXT, error TEXT, holder TEXT, epoch BIGINT NOT NULL, "
+    " reason BIGINT NOT NULL, request_id TEXT, error {text}, holder TEXT, epoch BIGINT NOT NULL, "
     "created_us BIGINT NOT NULL,"
     " deadline_us BIGINT NOT NULL, finished_us BIGINT NOT NULL);"
     "CREATE INDEX job_active ON job (id) WHERE state = 0;"
@@ -180,11 +180,11 @@ static const char image_tables[] =
 
 static const char command_tables[] =
     "CREATE TABLE command (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, name TEXT, description TEXT,"
-    " type BIGINT NOT NULL, content TEXT, working_dir TEXT, timeout_s BIGINT NOT NULL, parametric BIGINT NOT NULL,"
+    " type BIGINT NOT NULL, content {text}, working_dir TEXT, timeout_s BIGINT NOT NULL, parametric BIGINT NOT NULL,"
     " resource_group_id TEXT, invoke_times BIGINT NOT NULL, created_us BIGINT NOT NULL);"
     "CREATE INDEX command_region ON command (account_id, region_id, id);"
     "CREATE TABLE invocation (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, command_id TEXT,"
-    " command_name TEXT, command_description TEXT, command_type BIGINT NOT NULL, content TEXT, parameters TEXT, script TEXT,"
+    " command_name TEXT, command_description TEXT, command_type BIGINT NOT NULL, content {text}, parameters TEXT, script {text},"
     " working_dir TEXT, username TEXT, timeout_s BIGINT NOT NULL, termination_mode BIGINT NOT NULL,"
     " parametric BIGINT NOT NULL, resource_group_id TEXT, status BIGINT NOT NULL, invoke_status BIGINT NOT NULL,"
     " task_count BIGINT NOT NULL, created_us BIGINT NOT NULL, finished_us BIGINT NOT NULL);"
@@ -194,10 +194,10 @@ static const char command_tables[] =
     "CREATE TABLE invocation_task (id TEXT NOT NULL PRIMARY KEY, invocation_id TEXT NOT NULL, command_id TEXT,"
     " account_id TEXT, region_id TEXT, instance_id TEXT, status BIGINT NOT NULL, incarnation BIGINT NOT NULL,"
     " pid BIGINT NOT NULL, exited BIGINT NOT NULL, exit_code BIGINT NOT NULL, dropped_bytes BIGINT NOT NULL,"
-    " error BIGINT NOT NULL, error_info TEXT, timeout_s BIGINT NOT NULL, created_us BIGINT NOT NULL,"
+    " error BIGINT NOT NULL, error_info {text}, timeout_s BIGINT NOT NULL, created_us BIGINT NOT NULL,"
     " deliver_us BIGINT NOT NULL, started_us BIGINT NOT NULL, deadline_us BIGINT NOT NULL, stopped_us BIGINT NOT NULL,"
     " finished_us BIGINT NOT NULL, updated_us BIGINT NOT NULL,"
-    " output TEXT);" /* last: it is long, and seldom read */
+    " output {text});" /* last: it is long, and seldom read */
     "CREATE INDEX invocation_task_of ON invocation_task (invocation_id, id);"
     "CREATE INDEX invocation_task_instance ON invocation_task (instance_id, id);"
     "CREATE INDEX invocation_task_region ON invocation_task (account_id, region_id, id);"
@@ -219,7 +219,7 @@ static const char *const migrations[][4] = {
     {disk_life},
 };
 
-/* {key}, {bytes} and {compact} become the driver's words. */
+/* {key}, {bytes}, {text} and {compact} become the driver's words. */
 static void translate(const char *text, const struct db_driver *driver, struct buf *out)
 {
     const struct {
@@ -227,6 +227,7 @@ static void translate(const char *text, const struct db_driver *driver, struct b
         const char *word;
     } words[] = {{STR("{key}"), driver->key_type},
                  {STR("{bytes}"), driver->bytes_type},
+                 {STR("{text}"), driver->text_type},
                  {STR("{compact}"), driver->compact}};
 
     while (*text != '\0') {

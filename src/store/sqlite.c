@@ -455,6 +455,7 @@ const struct db_driver sqlite_driver = {
     .name = "sqlite",
     .key_type = "INTEGER", /* makes the column the row's own number */
     .bytes_type = "BLOB",
+    .text_type = "TEXT",
     .compact = "WITHOUT ROWID",
     .open = sqlite_open,
 };

@@ -14,6 +14,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "store/core.h"
+#include "store/postgres.h"
 
 #define READER_CACHE_SHARE 4 /* a reader's page cache is this part of the writer's */
 
@@ -77,9 +78,9 @@ static int lock_refused(int fd, const char *path, struct fail *fail)
 }
 
 /* The lock goes with the process, also after kill -9; the number in the file is for people. */
-static int lock_take(struct store *store, struct fail *fail)
+static int lock_take(struct store *store, const char *file, struct fail *fail)
 {
-    _cleanup_(xfree_cleanup) char *path = lock_path(store->path);
+    _cleanup_(xfree_cleanup) char *path = lock_path(file);
     char text[32];
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -100,6 +101,22 @@ static int lock_take(struct store *store, struct fail *fail)
     }
     store->lock_fd = fd;
     return 0;
+}
+
+/* A database elsewhere has its own lock; the folder has things beside it. */
+static int lock_folder(struct store *store, const struct store_settings *settings, struct fail *fail)
+{
+    _cleanup_(xfree_cleanup) char *file = NULL;
+    size_t len;
+
+    if (!store->driver->lock)
+        return lock_take(store, store->path, fail);
+    if (!settings->folder)
+        return 0;
+    len = strlen(settings->folder) + sizeof("/ecsd.db");
+    file = xcalloc(len, 1);
+    (void)snprintf(file, len, "%s/ecsd.db", settings->folder); /* where it would be: the same lock */
+    return lock_take(store, file, fail);
 }
 
 /* ── readers ── */
@@ -287,10 +304,12 @@ int store_open_with(const struct db_driver *driver, const char *path,
 {
     assert(settings->env && settings->cache_mib > 0 && settings->checkpoint_ms > 0);
     struct store *store = store_new(driver, path, settings);
-    int r = lock_take(store, fail);
+    int r = lock_folder(store, settings, fail);
 
     if (r == 0)
         r = driver->open(path, settings->cache_mib * 1024, fail, &store->writer.db);
+    if (r == 0 && driver->lock)
+        r = driver->lock(store->writer.db, fail);
     if (r == 0 && !BUG(log_not_renewed))
         r = renew_log(store, fail);
     if (r == 0)
@@ -310,9 +329,10 @@ int store_open(const char *url, const struct store_settings *settings, struct fa
 {
     const struct str prefix = STR("sqlite:");
 
+    if (str_starts(str_from(url), STR("postgresql://")) || str_starts(str_from(url), STR("postgres://")))
+        return store_open_with(&postgres_driver, url, settings, fail, ret);
     if (!str_starts(str_from(url), prefix) || url[prefix.len] == '\0')
-        return fail_text(fail, E_INVALID,
-                         "the store \"%s\" is not known; use sqlite:FOLDER/ecsd.db", url);
+        return fail_text(fail, E_INVALID, "the store \"%s\" is not known; use sqlite:FOLDER/ecsd.db or postgresql://…", url);
     return store_open_with(&sqlite_driver, url + prefix.len, settings, fail, ret);
 }
 

@@ -26,12 +26,16 @@ struct tx;
 struct store_settings {
     int64_t cache_mib;      /* page cache of the writer; readers take a quarter each */
     int64_t checkpoint_ms;
+    const char *folder; /* what else is in it is ours alone, too: it has the lock, wherever the store is. NULL: the store's own */
     struct env *env;
 };
 
 /* ── the store ── */
 
-/* `url`: "sqlite:DIR/ecsd.db" (made when it isn't there, private to this process by a lock). Runs the migrations. */
+/*
+ * `url`: "sqlite:DIR/ecsd.db" (made when it isn't there, private to this process by a lock), or "postgresql://…" (libpq's; its schema
+ * is private to this process by a lock, too). Runs the migrations.
+ */
 int store_open(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret) must_check;
 /* Stops the threads, checkpoints, closes. NULL is fine. Returns NULL. */
 struct store *store_close(struct store *store);

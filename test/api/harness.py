@@ -83,6 +83,35 @@ class Reply:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
+def until(test, what, seconds=15):
+    """Polls; returns the first result that is true."""
+    end = time.monotonic() + seconds * SLOW
+    while time.monotonic() < end:
+        result = what()
+        if result:
+            return result
+        time.sleep(0.01)
+    return test.fail(f"did not come true in {seconds} s")
+
+
+class Schema:
+    """A store of its own at the server that test/postgres/server.py has started."""
+
+    def __init__(self, folder):
+        self.name = folder.name.replace("-", "_").lower()
+        self.sql(f"CREATE SCHEMA {self.name}")
+        words = dict(word.split("=", 1) for word in os.environ["ECSD_POSTGRES"].split())
+        self.url = (f"postgresql://{words['user']}@/{words['dbname']}?host={urllib.parse.quote(words['host'], '')}"
+                    f"&options=-csearch_path%3D{self.name}&application_name=ecsd")
+
+    def sql(self, text):
+        subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", os.environ["ECSD_POSTGRES"], "-c", text], check=True,
+                       env={**os.environ, "PGOPTIONS": "-cclient_min_messages=warning"})
+
+    def close(self):
+        self.sql(f"DROP SCHEMA {self.name} CASCADE")
+
+
 class Daemon:
     """ecsd on a free port, with its own data folder; close() leaves nothing behind."""
 
@@ -93,6 +122,9 @@ class Daemon:
         self.env = {**os.environ, **(env or {})}
         self.log = open(self.data / "log", "ab")
         self.process = None
+        self.schema = Schema(self.data) if "ECSD_POSTGRES" in os.environ else None
+        if self.schema:
+            self.options += ["--store", self.schema.url]
         self.start()
 
     def start(self, **more):
@@ -153,6 +185,8 @@ class Daemon:
             self.stop()
         finally:
             self.log.close()
+            if self.schema:
+                self.schema.close()
             if os.environ.get("ECSD_KEEP"):
                 print(f"kept: {self.data}")
             else:

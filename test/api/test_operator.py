@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BUILD, REGION, SLOW, Daemon, EcsTest
+from harness import BUILD, Daemon, EcsTest, REGION, SLOW, until
 
 EMPTY_ENV = {k: v for k, v in os.environ.items() if not k.startswith("ECSD_ACCESS_KEY")}
 
@@ -51,17 +51,6 @@ def metric(daemon, name):
         if line.startswith(name + " "):
             return float(line.split()[1])
     raise AssertionError(f"no metric {name}")
-
-
-def until(test, what, seconds=15):
-    """Polls; returns the first result that is true."""
-    end = time.monotonic() + seconds * SLOW
-    while time.monotonic() < end:
-        result = what()
-        if result:
-            return result
-        time.sleep(0.01)
-    return test.fail(f"did not come true in {seconds} s")
 
 
 class VirtualDaemon(Daemon):
@@ -220,6 +209,9 @@ class CommandLine(unittest.TestCase):
                 self.refused(1, f"127.0.0.1:{port}", *(("--listen", "127.0.0.1:0") if flag != "--listen" else ()), flag,
                              f"127.0.0.1:{port}")
 
+    def test_a_database_that_is_not_there(self):
+        self.refused(1, "can't connect to the database", "--listen", "127.0.0.1:0", "--store", "postgresql://127.0.0.1:1/ecsd")
+
     def test_a_folder_that_can_not_be_made(self):
         (self.dir / "file").write_text("")
         for path in (self.dir / "file", self.dir / "file" / "below"):
@@ -272,6 +264,7 @@ class Ready(EcsTest):
     def ready(self):
         return admin_get(self.ecs, "/readyz")
 
+    @unittest.skipIf("ECSD_POSTGRES" in os.environ, "the store is no file then")
     def test_a_store_that_refuses_writes(self):
         until(self, lambda: self.ready()[0] == 200)
         i = self.running_instance()

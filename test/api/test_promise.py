@@ -238,6 +238,7 @@ class OneProcess(EcsTest):
         self.running_instance()
 
 
+@unittest.skipIf("ECSD_POSTGRES" in os.environ, "the store is no file then")
 class FullDisk(unittest.TestCase):
     """A file system of a few MiB, filled by a ballast file while clients stop instances."""
 

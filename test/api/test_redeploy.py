@@ -4,7 +4,7 @@
 import json
 import signal
 
-from harness import REGION, EcsTest
+from harness import REGION, EcsTest, until
 
 STATUS_TEXT = "The current status of the resource does not support this operation."
 
@@ -163,7 +163,7 @@ class Hosts(EcsTest):
         self.call("RedeployInstance", InstanceId=i, ForceStop=True)
         self.ecs.restart(signal.SIGKILL)
         self.assertEqual((self.status_of(i), self.host_of(i)), ("Stopping", "host-1"))
-        self.assertIn("does not answer", self.ecs.ctl("job", "list", "--json"))
+        until(self, lambda: "does not answer" in self.ecs.ctl("job", "list", "--json"))
         self.ecs.ctl("sim", "host", "host-1", "up")
         self.await_status(i, "Running", seconds=45)
         self.assertEqual(self.host_of(i), "rack-2")

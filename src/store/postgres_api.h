@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libpq, loaded when a store asks for it: without one nobody needs it, nor waits for its libraries at each start. */
+#pragma once
+
+#include <libpq-fe.h>
+
+#include "base/fail.h"
+
+/* clang-format off */
+#define POSTGRES_FUNCTIONS(X) \
+    X(PQclear) \
+    X(PQcmdStatus) \
+    X(PQcmdTuples) \
+    X(PQconnectdbParams) \
+    X(PQerrorMessage) \
+    X(PQexec) \
+    X(PQexecPrepared) \
+    X(PQfinish) \
+    X(PQftype) \
+    X(PQgetisnull) \
+    X(PQgetlength) \
+    X(PQgetvalue) \
+    X(PQntuples) \
+    X(PQprepare) \
+    X(PQreset) \
+    X(PQresultErrorField) \
+    X(PQresultStatus) \
+    X(PQsetNoticeProcessor) \
+    X(PQstatus) \
+    X(PQtransactionStatus)
+/* clang-format on */
+
+#define POSTGRES_POINTER(function) __typeof__(&(function)) function;
+struct postgres_api {
+    POSTGRES_FUNCTIONS(POSTGRES_POINTER)
+};
+#undef POSTGRES_POINTER
+
+extern struct postgres_api pq;
+
+/* Once is enough; then `pq` can be called. -E_NOT_FOUND, with what to install. Any thread. */
+int postgres_api_load(struct fail *fail) must_check;

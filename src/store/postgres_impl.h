@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the PostgreSQL driver share. */
+#pragma once
+
+#include "base/mem.h"
+#include "store/postgres.h"
+#include "store/postgres_api.h"
+
+#define TEXT_OF_NUMBER 32
+#define PARAMETERS_MAX 64 /* COLUMNS_MAX of rows.h */
+
+struct postgres_stmt {
+    struct postgres_stmt *next;
+    char *sql;
+    char name[24];
+    unsigned session; /* the one that it is prepared in */
+    int count;
+    const char *values[PARAMETERS_MAX];
+    int lengths[PARAMETERS_MAX];
+    int formats[PARAMETERS_MAX]; /* 1: as it is; 0: a number, as text */
+    char numbers[PARAMETERS_MAX][TEXT_OF_NUMBER];
+    PGresult *result; /* of the step under way */
+    int row;
+};
+
+struct postgres_db {
+    struct db head;
+    PGconn *conn;
+    unsigned session;
+    unsigned named;
+    bool writer;   /* each session of it has to take the lock */
+    bool has_lock; /* this session has it */
+    bool writes;
+    uint64_t token; /* of the latest writing transaction */
+    int64_t changed;
+    struct postgres_stmt *statements;
+};
+
+static inline struct postgres_db *postgres_of(struct db *db)
+{
+    return container_of(db, struct postgres_db, head);
+}
+
+static inline struct postgres_stmt *postgres_stmt_of(struct stmt *stmt)
+{
+    return (struct postgres_stmt *)(void *)stmt;
+}
+
+/* 0 when the result is one of success; else -E_…, and the log has what to do. */
+int postgres_error(struct postgres_db *p, const PGresult *result);
+
+/* Of struct db_ops. */
+int postgres_prepare(struct db *db, const char *sql, struct stmt **ret);
+int postgres_bind(struct db *db, struct stmt *stmt, const struct value *values, size_t count);
+int postgres_step(struct db *db, struct stmt *stmt);
+void postgres_reset(struct db *db, struct stmt *stmt);
+void postgres_column(struct db *db, struct stmt *stmt, size_t index, struct value *ret);
+int64_t postgres_changed(struct db *db);
+/* Frees all statements of the connection. */
+void postgres_forget(struct postgres_db *p);

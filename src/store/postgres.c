@@ -197,7 +197,7 @@ static int postgres_begin(struct db *db, bool write)
     if (r < 0)
         return r;
     r = postgres_exec(db, begin);
-    if (r < 0 && is_lost(p)) { /* it was lost since the transaction before: nothing has been done on it */
+    if (r < 0) { /* lost since the transaction before, whatever libpq thinks of it by now: nothing has been done on it */
         r = connect_again(p);
         if (r == 0)
             r = postgres_exec(db, begin);

@@ -28,14 +28,19 @@ def as_user():
 
 
 class Server:
-    """A cluster in a temporary folder."""
+    """A cluster in a temporary folder; a copy of another one follows it."""
 
-    def __init__(self):
+    def __init__(self, copy_of=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ecsd-pg-"))
         self.prefix, uid = as_user()
         os.chown(self.folder, uid, -1)
         self.data = self.folder / "data"
-        self.run("initdb", "--pgdata", self.data, "--encoding=UTF8", "--no-locale", "--auth=trust", "--username=ecsd", "--no-sync")
+        self.options = ""
+        if copy_of:
+            self.run("pg_basebackup", "--dbname", copy_of.url, "--pgdata", self.data, "--write-recovery-conf", "--no-sync",
+                     "--checkpoint=fast")
+        else:
+            self.run("initdb", "--pgdata", self.data, "--encoding=UTF8", "--no-locale", "--auth=trust", "--username=ecsd", "--no-sync")
         self.url = f"host={self.folder} user=ecsd dbname=postgres"
 
     def run(self, program, *words):
@@ -47,12 +52,21 @@ class Server:
 
     def start(self):
         """Back when it answers."""
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c max_connections=200"
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c max_connections=200 {self.options}"
         self.run("pg_ctl", "start", "--wait", "--pgdata", self.data, "--log", self.folder / "log", "--options", options)
 
     def stop(self, how="fast"):
         """Back when it has ended."""
         self.run("pg_ctl", "stop", "--wait", "--pgdata", self.data, "--mode", how)
+
+    def promote(self):
+        """Back when it takes writes."""
+        self.run("pg_ctl", "promote", "--wait", "--pgdata", self.data)
+
+    def sql(self, text):
+        """What psql prints of it."""
+        return subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", self.url, "-c", text], check=True, capture_output=True,
+                              text=True).stdout.strip()
 
     def close(self):
         """Nothing is left of it."""

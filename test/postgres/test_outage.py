@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A database server that is killed, and one whose answers are lost: nothing acknowledged is lost, and no outcome is guessed."""
 
-import json
 import os
 import pathlib
 import socket
@@ -167,6 +166,53 @@ class LostAnswers(EcsTest):
         finally:
             os.environ["ECSD_POSTGRES"] = self.server.url
         self.assertIn("in use by another ecsd", str(refused.exception))
+
+
+class Standby(EcsTest):
+    """A primary and one that follows it at each commit: two hosts in one URL."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.primary = Server()
+        cls.addClassCleanup(cls.primary.close)
+        cls.primary.options = "-c synchronous_standby_names=*"
+        cls.primary.start()
+        cls.standby = Server(copy_of=cls.primary)
+        cls.addClassCleanup(cls.standby.close)
+        cls.standby.start()
+        until(cls(), lambda: cls.primary.sql("SELECT sync_state FROM pg_stat_replication") == "sync", 30)
+        hosts = urllib.parse.quote(f"{cls.primary.folder},{cls.standby.folder}", "")
+        cls.ecs = Daemon("--store", f"postgresql://ecsd@/postgres?host={hosts}", settings={"sim.shutdown_s": "0.2"})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.ecs.close()
+
+    def test_the_primary_is_lost_under_load(self):
+        ids = [self.running_instance() for _ in range(12)]
+        acknowledged, lost = set(), threading.Event()
+
+        def stop(instance_id):
+            while self.ecs.v3("StopInstance", {"InstanceId": instance_id}).status == 503:  # as its SDK would, it tries again
+                lost.wait(0.2)
+            acknowledged.add(instance_id)
+
+        threads = [threading.Thread(target=stop, args=(i,)) for i in ids]
+        for thread in threads[:6]:
+            thread.start()
+        self.primary.stop("immediate")
+        before = set(acknowledged)
+        for thread in threads[6:]:
+            thread.start()
+        self.standby.promote()
+        for thread in threads:
+            thread.join(60 * SLOW)
+        self.assertEqual(acknowledged, set(ids), "who kept trying got through")
+        self.assertEqual(self.standby.sql("SELECT pg_is_in_recovery()"), "f")
+        for i in before:
+            self.assertIn(self.status_of(i), ("Stopping", "Stopped"), "acknowledged by the one that was lost")
+        for i in ids:
+            self.await_status(i, "Stopped", seconds=30)
 
 
 if __name__ == "__main__":

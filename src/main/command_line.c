@@ -41,7 +41,7 @@ struct reading {
 
 static void print_help(void)
 {
-    printf("ecsd %s: a compute service that speaks the Alibaba Cloud ECS API.\n\nUsage: ecsd [FLAG]...\n\nFlags\n", build_version);
+    printf("ecsd %s: a compute service that speaks the Alibaba Cloud ECS API.\n\nUsage: ecsd [FLAG]...\n       ecsd migrate --from URL --to URL\n\nFlags\n", build_version);
     for (size_t i = 0; i < countof(words); i++) {
         char head[64];
 

@@ -20,6 +20,7 @@
 #include "main/folder.h"
 #include "http/http.h"
 #include "main/machines.h"
+#include "main/migrate.h"
 #include "main/privilege.h"
 #include "main/reaper.h"
 
@@ -418,6 +419,8 @@ int main(int argc, char **argv)
     int status = 0;
 
     (void)umask(077); /* the store, its log and the journal hold secrets, whatever the folder's mode */
+    if (argc > 1 && strcmp(argv[1], "migrate") == 0)
+        return migrate_main(argc - 2, argv + 2);
     arena_init(&daemon.arena, START_ARENA_BYTES);
     switch (command_line_read(argc, argv, &daemon.arena, &daemon.line)) {
     case COMMAND_DONE:

@@ -84,6 +84,7 @@ struct db_ops {
     int (*step)(struct db *db, struct stmt *stmt);   /* 1: a row, 0: the end, or -E_… */
     void (*reset)(struct db *db, struct stmt *stmt); /* ready for the next bind */
     void (*column)(struct db *db, struct stmt *stmt, size_t index, struct value *ret);
+    size_t (*columns)(struct db *db, struct stmt *stmt); /* of the row that it stands at */
     int64_t (*changed)(struct db *db); /* rows of the latest change */
     int (*checkpoint)(struct db *db,
                       enum db_checkpoint mode); /* 0 when all was moved, -E_BUSY, … */

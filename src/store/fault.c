@@ -141,6 +141,11 @@ static void fault_column(struct db *db, struct stmt *stmt, size_t index, struct 
     inner_of(db)->ops->column(inner_of(db), stmt, index, ret);
 }
 
+static size_t fault_columns(struct db *db, struct stmt *stmt)
+{
+    return inner_of(db)->ops->columns(inner_of(db), stmt);
+}
+
 static const struct db_ops fault_ops = {
     .name = "fault",
     .close = fault_close,
@@ -157,6 +162,7 @@ static const struct db_ops fault_ops = {
     .step = fault_step,
     .reset = fault_reset,
     .column = fault_column,
+    .columns = fault_columns,
     .changed = fault_changed,
     .checkpoint = fault_checkpoint,
     .log_pages = fault_log_pages,

@@ -356,6 +356,7 @@ static const struct db_ops postgres_ops = {
     .step = postgres_step,
     .reset = postgres_reset,
     .column = postgres_column,
+    .columns = postgres_columns,
     .changed = postgres_changed,
     .checkpoint = postgres_checkpoint,
     .log_pages = postgres_log_pages,

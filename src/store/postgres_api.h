@@ -20,6 +20,7 @@
     X(PQgetisnull) \
     X(PQgetlength) \
     X(PQgetvalue) \
+    X(PQnfields) \
     X(PQntuples) \
     X(PQprepare) \
     X(PQreset) \

@@ -55,6 +55,7 @@ int postgres_bind(struct db *db, struct stmt *stmt, const struct value *values, 
 int postgres_step(struct db *db, struct stmt *stmt);
 void postgres_reset(struct db *db, struct stmt *stmt);
 void postgres_column(struct db *db, struct stmt *stmt, size_t index, struct value *ret);
+size_t postgres_columns(struct db *db, struct stmt *stmt);
 int64_t postgres_changed(struct db *db);
 /* Frees all statements of the connection. */
 void postgres_forget(struct postgres_db *p);

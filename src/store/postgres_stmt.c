@@ -154,6 +154,12 @@ void postgres_column(struct db *db, struct stmt *stmt, size_t index, struct valu
     }
 }
 
+size_t postgres_columns(struct db *db, struct stmt *stmt)
+{
+    (void)db;
+    return (size_t)pq.PQnfields(postgres_stmt_of(stmt)->result);
+}
+
 int64_t postgres_changed(struct db *db)
 {
     return postgres_of(db)->changed;

@@ -189,6 +189,12 @@ static void sqlite_column(struct db *db, struct stmt *stmt, size_t index, struct
     }
 }
 
+static size_t sqlite_columns(struct db *db, struct stmt *stmt)
+{
+    (void)db;
+    return (size_t)sqlite3_column_count(stmt_of(stmt));
+}
+
 static int64_t sqlite_changed(struct db *db)
 {
     return sqlite3_changes64(sqlite_of(db)->handle);
@@ -397,6 +403,7 @@ static const struct db_ops sqlite_ops = {
     .step = sqlite_step,
     .reset = sqlite_reset,
     .column = sqlite_column,
+    .columns = sqlite_columns,
     .changed = sqlite_changed,
     .checkpoint = sqlite_checkpoint,
     .log_pages = sqlite_log_pages,

@@ -44,6 +44,13 @@ int store_start(struct store *store) must_check;
 /* Lets the queue run empty, then stops the threads; later submits are refused with -E_BUSY. */
 void store_stop(struct store *store);
 
+/*
+ * Copies all that `from` has into `to`, which has to be empty and started, in one transaction that is kept only when both are the same
+ * then. `each` (may be NULL) hears of every table. -E_EXISTS: it isn't empty; else what the stores say.
+ */
+int store_copy(struct store *from, struct store *to, void (*each)(void *arg, const char *table, int64_t rows), void *arg,
+               struct fail *fail) must_check;
+
 /* ── writes ── */
 
 struct write {

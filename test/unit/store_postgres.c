@@ -13,7 +13,7 @@
 
 static void make_schema(const char *server, const char *name)
 {
-    char sql[128];
+    char sql[256];
     PGconn *conn = PQconnectdb(server);
 
     (void)snprintf(sql, sizeof(sql), "SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS %s", name);

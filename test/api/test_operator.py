@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BUILD, Daemon, EcsTest, REGION, SLOW, until
+from harness import BUILD, REGION, SLOW, Daemon, EcsTest, until
 
 EMPTY_ENV = {k: v for k, v in os.environ.items() if not k.startswith("ECSD_ACCESS_KEY")}
 

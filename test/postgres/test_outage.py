@@ -70,7 +70,9 @@ class Proxy:
         self.path.unlink()
 
 
-class Outage(EcsTest):
+class Served(EcsTest):
+    """Beside a server of its own, which daemons of the harness then use."""
+
     @classmethod
     def setUpClass(cls):
         cls.server = Server()
@@ -78,11 +80,17 @@ class Outage(EcsTest):
         cls.server.start()
         os.environ["ECSD_POSTGRES"] = cls.server.url
         cls.addClassCleanup(os.environ.pop, "ECSD_POSTGRES")
-        cls.ecs = Daemon("--set", "sim.shutdown_s=0.2")
 
     @classmethod
     def tearDownClass(cls):
         cls.ecs.close()
+
+
+class Outage(Served):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.ecs = Daemon("--set", "sim.shutdown_s=0.2")
 
     def test_the_server_is_killed_under_load(self):
         ids = [self.running_instance() for _ in range(12)]
@@ -113,14 +121,10 @@ class Outage(EcsTest):
             self.await_status(i, "Stopped", seconds=30)
 
 
-class LostAnswers(EcsTest):
+class LostAnswers(Served):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.start()
-        os.environ["ECSD_POSTGRES"] = cls.server.url
-        cls.addClassCleanup(os.environ.pop, "ECSD_POSTGRES")
+        super().setUpClass()
         folder = cls.server.folder / "proxy"
         folder.mkdir()
         cls.proxy = Proxy(cls.server.folder / ".s.PGSQL.5432", folder)
@@ -130,10 +134,6 @@ class LostAnswers(EcsTest):
         os.environ.pop("ECSD_POSTGRES")
         cls.ecs = Daemon("--store", url, settings={"sim.shutdown_s": "0.05"})
         os.environ["ECSD_POSTGRES"] = cls.server.url
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.ecs.close()
 
     def stop_with(self, cut):
         i = self.running_instance()

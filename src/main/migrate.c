@@ -2,6 +2,7 @@
 #include "main/migrate.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/env.h"
 #include "store/store.h"
@@ -40,14 +41,26 @@ static void print_table(void *arg, const char *table, int64_t rows)
     printf("%-18s%12lld\n", table, (long long)rows);
 }
 
+/* Opening it would make an empty one, and a copy of that looks like success. */
+static int check_there(const char *url, struct fail *fail)
+{
+    const struct str prefix = STR("sqlite:");
+
+    if (str_starts(str_from(url), prefix) && access(url + prefix.len, F_OK) < 0)
+        return fail_text(fail, E_NOT_FOUND, "there is no store %s", url);
+    return 0;
+}
+
 static int copy(const struct urls *urls, struct env *env, struct fail *fail)
 {
     struct store_settings settings = {.cache_mib = CACHE_MIB, .checkpoint_ms = CHECKPOINT_MS, .env = env};
     struct store *from = NULL;
     struct store *to = NULL;
     int64_t sum = 0;
-    int r = store_open(urls->from, &settings, fail, &from);
+    int r = check_there(urls->from, fail);
 
+    if (r == 0)
+        r = store_open(urls->from, &settings, fail, &from);
     if (r == 0)
         r = store_open(urls->to, &settings, fail, &to);
     if (r == 0 && store_start(to) < 0)

@@ -94,6 +94,15 @@ class Migrate(EcsTest):
         self.assertEqual(result.returncode, 1)
         self.assertIn("ecsd: the store", result.stderr)
 
+    def test_a_store_that_is_not_there(self):
+        """A slip of the pen is not an empty store."""
+        wrong = self.ecs.data / "ecsd.bd"
+        done = subprocess.run([BUILD / "ecsd", "migrate", "--from", f"sqlite:{wrong}", "--to", self.schema("nothing").url],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("there is no store", done.stderr)
+        self.assertFalse(wrong.exists())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -63,9 +63,10 @@ static int64_t hear(struct play *p)
     return number;
 }
 
-/* In the process that is to be the reaper. */
-static void become(daemon_fn fn, int out)
+/* In the process that is to be the reaper. `on_children`: what it inherits for SIGCHLD. */
+static void become(daemon_fn fn, int out, sighandler_t on_children)
 {
+    (void)signal(SIGCHLD, on_children);
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     block_signals();
     if (reaper_start() < 0)
@@ -75,7 +76,7 @@ static void become(daemon_fn fn, int out)
     _exit(97);
 }
 
-static void begin(struct play *p, daemon_fn fn)
+static void begin_as(struct play *p, daemon_fn fn, sighandler_t on_children)
 {
     int ends[2];
 
@@ -84,12 +85,17 @@ static void begin(struct play *p, daemon_fn fn)
     assert_true(p->reaper >= 0);
     if (p->reaper == 0) {
         (void)close(ends[0]);
-        become(fn, ends[1]);
+        become(fn, ends[1], on_children);
     }
     (void)close(ends[1]);
     p->heard = ends[0];
     p->daemon = (pid_t)hear(p);
     assert_int_not_equal(p->daemon, p->reaper);
+}
+
+static void begin(struct play *p, daemon_fn fn)
+{
+    begin_as(p, fn, SIG_DFL);
 }
 
 /* What the process ended with; should it not end it is killed, and that is told. */
@@ -226,7 +232,7 @@ static void an_interrupt_from_a_terminal_comes_once(void **state)
     p.reaper = forkpty(&terminal, NULL, NULL, NULL);
     assert_true(p.reaper >= 0);
     if (p.reaper == 0)
-        become(stop_in_order, ends[1]);
+        become(stop_in_order, ends[1], SIG_DFL);
     (void)close(ends[1]);
     p.heard = ends[0];
     p.daemon = (pid_t)hear(&p);
@@ -324,9 +330,7 @@ static void ignored_children_are_no_trouble(void **state)
     int status;
 
     (void)state;
-    (void)signal(SIGCHLD, SIG_IGN);
-    begin(&p, exit_42);
-    (void)signal(SIGCHLD, SIG_DFL);
+    begin_as(&p, exit_42, SIG_IGN); /* its own alone: what the test ignored, it could not wait for */
     status = end(&p);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 42);

@@ -316,6 +316,11 @@ void env_sequence_after(struct env *env, int64_t seen)
         continue;
 }
 
+int64_t env_sequence_last(struct env *env)
+{
+    return env->last_sequence;
+}
+
 /* `count` base-36 digits of value, most significant first; what does not fit is cut off at the top.
  */
 static void print_base36(uint64_t value, char *text, size_t count)

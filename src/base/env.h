@@ -46,3 +46,5 @@ void env_uuid(struct env *env, char text[37]);
 int64_t env_sequence(struct env *env);
 /* From now on env_sequence gives more than `seen`: what a run before this one gave out is not given again. */
 void env_sequence_after(struct env *env, int64_t seen);
+/* The largest number that env_sequence has given, or was told of; -1: none yet. */
+int64_t env_sequence_last(struct env *env);

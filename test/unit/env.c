@@ -106,6 +106,26 @@ static void sequences_grow(void **state)
     (void)env_free(env);
 }
 
+/* What one process has given out, another one goes on above. */
+static void sequences_are_handed_on(void **state)
+{
+    struct env *first = env_new_virtual(START + USEC_PER_SEC);
+    struct env *second = env_new_virtual(START);
+
+    (void)state;
+    assert_true(env_sequence_last(first) == -1);
+    (void)env_sequence(first);
+    assert_true(env_sequence(first) == START + USEC_PER_SEC + 1);
+    assert_true(env_sequence_last(first) == START + USEC_PER_SEC + 1);
+    env_sequence_after(second, env_sequence_last(first));
+    assert_true(env_sequence_last(second) == env_sequence_last(first));
+    assert_true(env_sequence(second) == START + USEC_PER_SEC + 2); /* though its clock is behind */
+    env_sequence_after(second, START); /* older than what it has given: nothing changes */
+    assert_true(env_sequence_last(second) == START + USEC_PER_SEC + 2);
+    (void)env_free(first);
+    (void)env_free(second);
+}
+
 struct id_maker {
     struct env *env;
     struct arena arena;
@@ -397,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_seed_replays),
         cmocka_unit_test(ids_have_their_form),
         cmocka_unit_test(sequences_grow),
+        cmocka_unit_test(sequences_are_handed_on),
         cmocka_unit_test(ids_are_unique_across_threads),
         cmocka_unit_test(randomness_is_not_shared_with_a_child),
         cmocka_unit_test(randomness_fills_all),

@@ -181,6 +181,8 @@ static int copy_run(struct tx *tx, void *arg)
     int r = 0;
 
     copy->target = tx;
+    if (store_is_shared(tx->store)) /* a large table's rows are read all at once: the target hears nothing meanwhile, and waits */
+        r = tx_check(tx, tx->db->ops->exec(tx->db, "SET LOCAL idle_in_transaction_session_timeout = 0"));
     copy->source = store_read_begin(copy->from);
     for (size_t i = 0; i < countof(tables) && r == 0; i++)
         r = copy_table(copy, tables[i]);

@@ -137,6 +137,7 @@ struct store {
     atomic_int_fast64_t log_pages; /* of the write-ahead log, after the latest commit */
     atomic_int_fast64_t commits;
     atomic_uint_fast64_t tenants_version; /* commits that changed an account or a key */
+    atomic_int_fast64_t tenants; /* the same of all nodes, as far as tenants_version knows of it */
 };
 
 /* schema.c: brings the database to the newest shape, in one transaction. */
@@ -152,6 +153,12 @@ int tx_touch(struct tx *tx) must_check;
 /* Called with the result of each driver call: notices that the transaction is gone. Returns
  * `result`. */
 int tx_check(struct tx *tx, int result);
+
+/* turn.c. Around a batch on a shared store: takes over what the others have done, and hands on what we have. */
+void turn_begin(struct tx *tx);
+void turn_end(struct tx *tx);
+/* An account or a key has changed: those who remember ask again. `to`: all nodes' number of it. */
+void tenants_moved(struct store *store, int64_t to);
 
 /* gate.c */
 int nonce_flush(struct tx *tx) must_check;

@@ -54,8 +54,19 @@ struct query {
 #define DB_STATEMENTS                                                                              \
     256 /* slots of the statement cache; the program has about half as many queries */
 
+/*
+ * What the nodes on a shared store agree on, in the order of their writing transactions: begin reads it, what is here at commit
+ * is stored with the rest.
+ */
+struct turn {
+    int64_t number;   /* counts them: the driver's */
+    int64_t sequence; /* the largest that env_sequence has given to any of them */
+    int64_t tenants;  /* grows when an account or a key has changed */
+};
+
 struct db {
     const struct db_ops *ops;
+    struct turn turn; /* all 0 where nobody shares */
     struct {
         const struct query *query;
         struct stmt *stmt;
@@ -99,9 +110,10 @@ struct db_driver {
     const char *text_type;  /* {text}: whatever a guest or a script says, which may be no UTF-8 */
     const char
         *compact; /* clause of a table that is its own primary index: {compact} in the schema */
+    bool shared; /* several processes write, each as a node of its own: struct turn */
     int (*open)(const char *path, int64_t cache_kib, struct fail *fail, struct db **ret);
-    /* Nobody else writes as long as this connection lives. NULL: `path` is a file, whose folder has a lock. */
-    int (*lock)(struct db *db, struct fail *fail);
+    /* Nobody else writes as this node as long as this connection lives. NULL: `path` is a file, whose folder has a lock. */
+    int (*lock)(struct db *db, struct str node, struct fail *fail);
 };
 
 extern const struct db_driver sqlite_driver;

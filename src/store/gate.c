@@ -29,16 +29,34 @@ static void digest_of(struct arena *arena, struct str key_id, struct str nonce,
     memcpy(digest, all, NONCE_DIGEST_BYTES);
 }
 
+/* The set in memory knows what this node has seen, and the floor at its start. */
+static int put_elsewhere(struct tx *tx, const struct nonce_row *row)
+{
+    static const struct query query = {
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM nonce WHERE stamp_us = $1 AND digest = $2 AND expires_us > $3)"
+        " OR EXISTS (SELECT 1 FROM number WHERE name = $4 AND value > $1) THEN 1 ELSE 0 END",
+        NULL};
+    struct str digest = str_slice((const char *)row->digest, NONCE_DIGEST_BYTES);
+    int64_t used = 0;
+    int r = rows_number(tx, &query, ARGS(V_I64(row->stamp_us), V_BLOB(digest), V_I64(tx->now), V_STR(NONCE_FLOOR)), 0, &used);
+
+    return r == 0 && used ? -E_EXISTS : r;
+}
+
 int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t stamp_us,
                     usec_t expires_us)
 {
     struct nonce_row row = {.stamp_us = stamp_us, .expires_us = expires_us};
+    int r = 0;
 
     assert(tx->is_write && tx->depth > 0);
     if (stamp_us < tx->store->nonce_floor_us)
         return -E_EXISTS;
     digest_of(&tx->arena, key_id, nonce, row.digest);
-    int r = nonce_set_add(&tx->store->nonces, row.digest, expires_us, tx->now);
+    if (tx->store->driver->shared)
+        r = put_elsewhere(tx, &row);
+    if (r == 0)
+        r = nonce_set_add(&tx->store->nonces, row.digest, expires_us, tx->now);
     if (r < 0)
         return r == -E_LIMIT ? -E_BUSY : r;
     arena_push(&tx->arena, tx->nonces, tx->nonce_count, row);
@@ -117,6 +135,7 @@ int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
     char digest[NONCE_DIGEST_BYTES];
     struct str last = {digest, 0};
     usec_t stamp = 0;
+    usec_t floor_us = 0;
     struct rows rows;
     int r = rows_start(tx, &oldest, ARGS(V_I64(limit)), &rows);
 
@@ -132,8 +151,12 @@ int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
     rows_end(&rows);
     if (r < 0 || last.len == 0)
         return r < 0 ? r : 0;
+    if (tx->store->driver->shared)
+        r = store_number_get(tx, NONCE_FLOOR, &floor_us); /* another node may have purged further */
+    if (r < 0)
+        return r;
     /* Too high is harmless: it stays when the transaction does not. */
-    tx->store->nonce_floor_us = MAX_OF(tx->store->nonce_floor_us, stamp + 1);
+    tx->store->nonce_floor_us = MAX_OF(MAX_OF(tx->store->nonce_floor_us, stamp + 1), floor_us);
     r = store_number_set(tx, NONCE_FLOOR, tx->store->nonce_floor_us);
     return r < 0 ? r : rows_change(tx, &remove, ARGS(V_I64(stamp), V_BLOB(last)), NULL);
 }

@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PostgreSQL driver, over libpq. One process writes: the writer's connection holds an advisory lock of the database as long as
- * its session lives, so that a process that was cut off and comes back finds the door shut.
- *
- * A COMMIT whose answer was lost has an outcome all the same. Each writing transaction leaves its token in the one row of
- * commit_token; a new session that has got the lock knows that the old one is over, and reads there how it ended.
+ * The PostgreSQL driver, over libpq: sessions and transactions. How several nodes write is in postgres_turn.c.
  *
  * Only a server that takes writes is spoken to: one that follows another would give yesterday's answers.
  */
-#include <inttypes.h>
-#include <poll.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/postgres_impl.h"
 
-#define LOCK_NUMBER 0x65637364 /* "ecsd" */
-#define AGAIN_MIN_MS 50
-#define AGAIN_MAX_MS 2000
+#define AWAY "see that the database server runs and answers, and that nothing pauses this process; it is connected to again by itself"
 #define LOG_EVERY_S 10 /* a server that is away is told of once, not at each call */
 
 /* ── errors ── */
@@ -30,7 +21,7 @@ static struct str first_line(const char *text)
     return str_slice(text, strcspn(text, "\n"));
 }
 
-static void tell(const char *error, const char *advice)
+void postgres_tell(const char *error, const char *advice)
 {
     static atomic_int_fast64_t latest_s = -LOG_EVERY_S;
     struct timespec now;
@@ -48,19 +39,49 @@ static bool is_lost(const struct postgres_db *p)
     return pq.PQstatus(p->conn) != CONNECTION_OK || (p->writer && !p->has_lock);
 }
 
-static int code_of(const char *state)
-{
-    static const struct {
-        const char *state; /* SQLSTATE */
-        enum error_code code;
-    } codes[] = {
-        {"23505", E_EXISTS}, {"53100", E_NO_SPACE}, {"40001", E_BUSY}, {"40P01", E_BUSY}, {"55P03", E_BUSY}, {"22021", E_INVALID},
-    };
+struct sqlstate {
+    const char *state;
+    enum error_code code;
+    const char *advice; /* NULL: nothing for the log */
+};
 
-    for (size_t i = 0; state && i < countof(codes); i++)
-        if (strcmp(state, codes[i].state) == 0)
-            return codes[i].code;
-    return E_IO;
+static const struct sqlstate *state_of(const PGresult *result)
+{
+    static const struct sqlstate states[] = {
+        {"23505", E_EXISTS, NULL},
+        {"53100", E_NO_SPACE, "make room on the disk of the database; writes go on by themselves then"},
+        {"40001", E_AGAIN, NULL},
+        {"40P01", E_AGAIN, NULL},
+        {"55P03", E_BUSY, NULL},
+        {"22021", E_INVALID, NULL},
+    };
+    const char *state = result ? pq.PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+
+    for (size_t i = 0; state && i < countof(states); i++)
+        if (strcmp(state, states[i].state) == 0)
+            return &states[i];
+    return NULL;
+}
+
+/* A lost session's last words have no state any more; what the server ended for standing still in a turn is one of them. */
+static int code_of(struct postgres_db *p, const PGresult *result)
+{
+    const struct sqlstate *known = state_of(result);
+    const char *advice = known ? known->advice
+                         : is_lost(p) ? AWAY
+                                      : "look at the database server's log";
+
+    if (advice)
+        postgres_tell(pq.PQerrorMessage(p->conn), advice);
+    return known ? (int)known->code : E_IO;
+}
+
+/* The server said that it failed, and goes on: then it is certain. One that says goodbye may have committed before. */
+static bool goes_on(const struct postgres_db *p, const PGresult *result)
+{
+    const char *severity = result ? pq.PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
+
+    return !is_lost(p) && severity && strcmp(severity, "ERROR") == 0;
 }
 
 int postgres_error(struct postgres_db *p, const PGresult *result)
@@ -68,18 +89,20 @@ int postgres_error(struct postgres_db *p, const PGresult *result)
     ExecStatusType status = pq.PQresultStatus(result);
     int code;
 
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
+    p->certain = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+    if (p->certain)
         return 0;
-    code = code_of(result ? pq.PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL);
-    if (code == E_NO_SPACE)
-        tell(pq.PQerrorMessage(p->conn), "make room on the disk of the database; writes go on by themselves then");
-    else if (code == E_IO)
-        tell(pq.PQerrorMessage(p->conn), is_lost(p) ? "see that the database server runs and answers; it is connected to again by itself"
-                                                    : "look at the database server's log");
-    return -code;
+    p->certain = goes_on(p, result);
+    code = code_of(p, result);
+    return code == E_AGAIN && !p->writer ? -E_BUSY : -code; /* only the writer can begin again */
 }
 
-static int postgres_exec(struct db *db, const char *sql)
+struct str postgres_said(const struct postgres_db *p)
+{
+    return first_line(pq.PQerrorMessage(p->conn));
+}
+
+int postgres_exec(struct db *db, const char *sql)
 {
     struct postgres_db *p = postgres_of(db);
     PGresult *result = pq.PQexec(p->conn, sql);
@@ -91,7 +114,7 @@ static int postgres_exec(struct db *db, const char *sql)
 
 /* ── sessions ── */
 
-static bool one_is(struct postgres_db *p, const char *sql, const char *expected)
+bool postgres_answers(struct postgres_db *p, const char *sql, const char *expected)
 {
     PGresult *result = pq.PQexec(p->conn, sql);
     bool is = pq.PQresultStatus(result) == PGRES_TUPLES_OK && pq.PQntuples(result) == 1 &&
@@ -101,84 +124,21 @@ static bool one_is(struct postgres_db *p, const char *sql, const char *expected)
     return is;
 }
 
-/* One store is one schema. */
-#define SCHEMA "hashtext(COALESCE(current_schema(), ''))"
-
-static bool take_lock(struct postgres_db *p)
+int postgres_connect_again(struct postgres_db *p)
 {
-    char sql[128];
+    int r;
 
-    (void)snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, " SCHEMA ")", LOCK_NUMBER);
-    p->has_lock = one_is(p, sql, "t");
-    return p->has_lock;
-}
-
-/* A 200 is durable, whatever the server does for others. */
-static int flush_commits(struct postgres_db *p)
-{
-    return postgres_exec(&p->head, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'");
-}
-
-/* A new session instead of a lost one. For the writer's that means: the lock, too. */
-static int connect_again(struct postgres_db *p)
-{
     p->has_lock = false;
     pq.PQreset(p->conn);
     p->session++; /* what was prepared is prepared again */
     if (pq.PQstatus(p->conn) != CONNECTION_OK) {
-        tell(pq.PQerrorMessage(p->conn), "see that the database server runs and answers; it is connected to again by itself");
+        postgres_tell(pq.PQerrorMessage(p->conn), AWAY);
         return -E_IO;
     }
-    if (!p->writer)
-        return 0;
-    if (!take_lock(p)) {
-        tell("another session holds the lock", "the session before is not over yet, or another ecsd has taken over this database");
-        return -E_BUSY;
-    }
-    return flush_commits(p);
-}
-
-static int lock_refused(struct postgres_db *p, struct fail *fail)
-{
-    PGresult *result = pq.PQexec(p->conn, "SELECT COALESCE(a.application_name, '') || ', backend ' || l.pid FROM pg_locks l LEFT JOIN "
-                                          "pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted AND "
-                                          "l.objid = (" SCHEMA "::bigint & 4294967295)::oid LIMIT 1");
-
-    (void)fail_text(fail, E_BUSY, "the database is in use by another ecsd (%s); stop it or use another database",
-                    pq.PQntuples(result) == 1 ? pq.PQgetvalue(result, 0, 0) : "its session has just ended");
-    pq.PQclear(result);
-    return -E_BUSY;
-}
-
-/* -E_NOT_FOUND: the row is gone. */
-static int read_token(struct postgres_db *p, uint64_t *ret)
-{
-    PGresult *result = pq.PQexec(p->conn, "SELECT token FROM commit_token WHERE one = 1");
-    int r = postgres_error(p, result);
-
-    if (r == 0 && pq.PQntuples(result) != 1)
-        r = -E_NOT_FOUND;
-    if (r == 0)
-        *ret = strtoull(pq.PQgetvalue(result, 0, 0), NULL, 10);
-    pq.PQclear(result);
+    r = p->writer ? postgres_turn_session(p) : 0;
+    if (r == -E_BUSY)
+        postgres_tell("another session holds the lock", "the session before is not over yet, or another ecsd has taken this node's name");
     return r;
-}
-
-static int postgres_lock(struct db *db, struct fail *fail)
-{
-    struct postgres_db *p = postgres_of(db);
-    int r;
-
-    if (!take_lock(p))
-        return lock_refused(p, fail);
-    p->writer = true;
-    r = flush_commits(p);
-    if (r == 0)
-        r = postgres_exec(db, "CREATE TABLE IF NOT EXISTS commit_token (one INTEGER PRIMARY KEY, token BIGINT NOT NULL);"
-                              "INSERT INTO commit_token (one, token) VALUES (1, 0) ON CONFLICT DO NOTHING");
-    if (r == 0)
-        r = read_token(p, &p->token); /* ours go on above it: none comes again */
-    return r < 0 ? fail_text(fail, E_IO, "cannot write the database: %.*s", STR_ARG(first_line(pq.PQerrorMessage(p->conn)))) : 0;
 }
 
 /* ── transactions ── */
@@ -188,22 +148,11 @@ static bool postgres_in_transaction(struct db *db)
     return pq.PQtransactionStatus(postgres_of(db)->conn) == PQTRANS_INTRANS;
 }
 
-static int postgres_begin(struct db *db, bool write)
+static int begin_once(struct postgres_db *p, bool write)
 {
-    const char *begin = write ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    struct postgres_db *p = postgres_of(db);
-    int r = is_lost(p) ? connect_again(p) : 0;
-
-    if (r < 0)
-        return r;
-    r = postgres_exec(db, begin);
-    if (r < 0) { /* lost since the transaction before, whatever libpq thinks of it by now: nothing has been done on it */
-        r = connect_again(p);
-        if (r == 0)
-            r = postgres_exec(db, begin);
-    }
-    p->writes = write;
-    return r;
+    if (write && p->writer)
+        return postgres_turn_take(p);
+    return postgres_exec(&p->head, write ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
 static void postgres_rollback(struct db *db)
@@ -214,73 +163,30 @@ static void postgres_rollback(struct db *db)
         (void)postgres_exec(db, "ROLLBACK"); /* whatever it says, the transaction is gone */
 }
 
-static void wait_ms(int ms)
+static int postgres_begin(struct db *db, bool write)
 {
-    (void)poll(NULL, 0, ms); /* a server that is away tells nobody when it comes back */
-}
+    struct postgres_db *p = postgres_of(db);
+    int r = is_lost(p) ? postgres_connect_again(p) : 0;
 
-/* The commit of this moment waits for the standby, if there is one, and with it for all before. */
-static int make_durable(struct postgres_db *p)
-{
-    return postgres_exec(&p->head, "UPDATE commit_token SET token = token WHERE one = 1");
-}
-
-/* 0, with how the latest transaction ended. */
-static int ask_outcome(struct postgres_db *p, bool *ret_committed)
-{
-    uint64_t token = 0;
-    int r = connect_again(p);
-
-    if (r == 0)
-        r = read_token(p, &token);
-    *ret_committed = token == p->token;
-    return r == 0 && *ret_committed ? make_durable(p) : r;
-}
-
-/*
- * The answer to COMMIT was lost. Whoever gets the lock knows that the session is over; the token says whether it had committed.
- * There is no other truth: as long as nobody can be asked, nobody is told.
- */
-static int find_outcome(struct postgres_db *p)
-{
-    bool committed;
-
-    for (int ms = AGAIN_MIN_MS; ask_outcome(p, &committed) < 0; ms = MIN_OF(2 * ms, AGAIN_MAX_MS))
-        wait_ms(ms);
-    log_warning("the answer to a commit was lost; its outcome was found out", LOG_TEXT("outcome", committed ? "committed" : "rolled back"));
-    return committed ? 0 : -E_IO;
-}
-
-/* The server said that it failed, and goes on: then it is certain. One that says goodbye may have committed before. */
-static bool is_certain(const struct postgres_db *p, const PGresult *result)
-{
-    const char *severity = result ? pq.PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
-
-    return !is_lost(p) && severity && strcmp(severity, "ERROR") == 0;
-}
-
-static int commit_write(struct postgres_db *p)
-{
-    char sql[96];
-    PGresult *result;
-    bool certain;
-    int r;
-
-    (void)snprintf(sql, sizeof(sql), "UPDATE commit_token SET token = %" PRId64 " WHERE one = 1; COMMIT", (int64_t)++p->token);
-    result = pq.PQexec(p->conn, sql);
-    r = postgres_error(p, result);
-    certain = r == 0 || is_certain(p, result);
-    if (r == 0 && strcmp(pq.PQcmdStatus(result), "COMMIT") != 0)
-        r = -E_IO; /* it says ROLLBACK of a transaction that had failed before */
-    pq.PQclear(result);
-    return certain ? r : find_outcome(p);
+    if (r < 0)
+        return r;
+    p->writes = write;
+    r = begin_once(p, write);
+    if (r < 0 && !p->certain) { /* lost since the transaction before, whatever libpq thinks of it by now: nothing has been done on it */
+        r = postgres_connect_again(p);
+        if (r == 0)
+            r = begin_once(p, write);
+    }
+    if (r < 0)
+        postgres_rollback(db); /* the first of two statements may have worked */
+    return r;
 }
 
 static int postgres_commit(struct db *db)
 {
     struct postgres_db *p = postgres_of(db);
 
-    return p->writes && p->writer ? commit_write(p) : postgres_exec(db, "COMMIT");
+    return p->writes && p->writer ? postgres_turn_commit(p) : postgres_exec(db, "COMMIT");
 }
 
 static int at_savepoint(struct db *db, const char *words, size_t depth)
@@ -337,6 +243,7 @@ static struct db *postgres_close(struct db *db)
 
     postgres_forget(p);
     pq.PQfinish(p->conn);
+    xfree(p->node);
     return xfree(p);
 }
 
@@ -372,7 +279,7 @@ static void on_notice(void *arg, const char *message)
 /* Ids are compared byte by byte, here and there. */
 static int check_database(struct postgres_db *p, struct fail *fail)
 {
-    if (!one_is(p, "SELECT datcollate IN ('C', 'POSIX', 'C.UTF-8') AND pg_encoding_to_char(encoding) = 'UTF8' FROM pg_database WHERE "
+    if (!postgres_answers(p, "SELECT datcollate IN ('C', 'POSIX', 'C.UTF-8') AND pg_encoding_to_char(encoding) = 'UTF8' FROM pg_database WHERE "
                    "datname = current_database()",
                 "t"))
         return fail_text(fail, E_INVALID,
@@ -423,6 +330,7 @@ const struct db_driver postgres_driver = {
     .bytes_type = "BYTEA",
     .text_type = "BYTEA",
     .compact = "",
+    .shared = true,
     .open = postgres_open,
     .lock = postgres_lock,
 };

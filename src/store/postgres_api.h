@@ -14,6 +14,7 @@
     X(PQconnectdbParams) \
     X(PQerrorMessage) \
     X(PQexec) \
+    X(PQexecParams) \
     X(PQexecPrepared) \
     X(PQfinish) \
     X(PQftype) \

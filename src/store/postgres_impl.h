@@ -28,9 +28,11 @@ struct postgres_db {
     PGconn *conn;
     unsigned session;
     unsigned named;
-    bool writer;   /* each session of it has to take the lock */
-    bool has_lock; /* this session has it */
+    bool writer;   /* each session of it has to take the locks */
+    bool has_lock; /* this session has them */
     bool writes;
+    bool certain;   /* the latest statement has an outcome: the server said it, and goes on */
+    char *node;     /* the writer's */
     uint64_t token; /* of the latest writing transaction */
     int64_t changed;
     struct postgres_stmt *statements;
@@ -48,6 +50,25 @@ static inline struct postgres_stmt *postgres_stmt_of(struct stmt *stmt)
 
 /* 0 when the result is one of success; else -E_…, and the log has what to do. */
 int postgres_error(struct postgres_db *p, const PGresult *result);
+
+/* What the server said last, in a line. */
+struct str postgres_said(const struct postgres_db *p);
+/* To the log, but not each time. */
+void postgres_tell(const char *error, const char *advice);
+int postgres_exec(struct db *db, const char *sql);
+/* Is its one value this one? */
+bool postgres_answers(struct postgres_db *p, const char *sql, const char *expected);
+/* A new session instead of a lost one; the writer's with all that it needs. -E_BUSY: the session before still has the lock. */
+int postgres_connect_again(struct postgres_db *p);
+
+/* postgres_turn.c. Of struct db_driver: makes `db` the writer of `node`. */
+int postgres_lock(struct db *db, struct str node, struct fail *fail);
+/* A new session becomes a writer's: its settings and locks. -E_BUSY: another session has the lock. */
+int postgres_turn_session(struct postgres_db *p);
+/* Begins a transaction, waits for the turn and reads it. */
+int postgres_turn_take(struct postgres_db *p);
+/* Writes the turn and commits. A lost answer is looked for until it is found. */
+int postgres_turn_commit(struct postgres_db *p);
 
 /* Of struct db_ops. */
 int postgres_prepare(struct db *db, const char *sql, struct stmt **ret);

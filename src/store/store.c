@@ -309,7 +309,7 @@ int store_open_with(const struct db_driver *driver, const char *path,
     if (r == 0)
         r = driver->open(path, settings->cache_mib * 1024, fail, &store->writer.db);
     if (r == 0 && driver->lock)
-        r = driver->lock(store->writer.db, fail);
+        r = driver->lock(store->writer.db, str_empty(settings->node) ? STR("local") : settings->node, fail);
     if (r == 0 && !BUG(log_not_renewed))
         r = renew_log(store, fail);
     if (r == 0)

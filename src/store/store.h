@@ -7,7 +7,7 @@
  * 2. When a write's `run` fails, only its own rows go back. Its `done` still waits for the batch.
  * 3. A failed COMMIT fails every write of the batch with -E_IO, -E_NO_SPACE or -E_BUSY; nothing of it is stored.
  * 4. `run` may be called again after a rolled-back batch: it keeps no state outside tx and its own struct. Unless all writes of
- *    a batch say that they `repeat`, each is called once.
+ *    a batch say that they `repeat`, each is called once; where the database asks for another try, the batch fails with -E_BUSY then.
  * 5. A reader sees one snapshot from store_read_begin to store_read_end, never a part of a batch.
  * 6. Rows that are read live on the transaction's arena.
  */
@@ -28,13 +28,14 @@ struct store_settings {
     int64_t checkpoint_ms;
     const char *folder; /* what else is in it is ours alone, too: it has the lock, wherever the store is. NULL: the store's own */
     struct env *env;
+    struct str node; /* absent: "local". On a shared store each process has a name of its own */
 };
 
 /* ── the store ── */
 
 /*
- * `url`: "sqlite:DIR/ecsd.db" (made when it isn't there, private to this process by a lock), or "postgresql://…" (libpq's; its schema
- * is private to this process by a lock, too). Runs the migrations.
+ * `url`: "sqlite:DIR/ecsd.db" (made when it isn't there, private to this process by a lock), or "postgresql://…" (libpq's; a node's
+ * name is private to this process by a lock, its schema is shared). Runs the migrations.
  */
 int store_open(const char *url, const struct store_settings *settings, struct fail *fail, struct store **ret) must_check;
 /* Stops the threads, checkpoints, closes. NULL is fine. Returns NULL. */
@@ -50,6 +51,17 @@ void store_stop(struct store *store);
  */
 int store_copy(struct store *from, struct store *to, void (*each)(void *arg, const char *table, int64_t rows), void *arg,
                struct fail *fail) must_check;
+
+/* ── several processes on one store ── */
+
+/* Others may write, too: PostgreSQL. Their transactions and ours have one order; what is remembered of rows may be old. */
+bool store_is_shared(const struct store *store);
+struct store_news {
+    int64_t number; /* of the latest writing transaction of all nodes: as long as it stays, nothing is new */
+    bool tenants;   /* an account or a key was changed elsewhere: store_tenants_version has grown */
+};
+/* One small query, on any thread; ours to ask, a few times a second. Not shared: 0, and nothing is new. */
+int store_look(struct store *store, struct store_news *ret) must_check;
 
 /* ── writes ── */
 

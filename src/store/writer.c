@@ -17,6 +17,7 @@
 #include "store/core.h"
 
 #define CAREFUL_BATCHES 64
+#define CONFLICTS_MAX 5 /* a batch that loses against others begins again so often */
 
 /* What one batch may put on its arena before the rest of the queue waits for the next. */
 #define BATCH_ARENA_BYTES ((size_t)16 << 20)
@@ -234,6 +235,8 @@ static int finish(struct tx *tx)
         r = nonce_flush(tx);
     if (r < 0)
         return r;
+    if (tx->store->driver->shared)
+        turn_end(tx);
     int64_t before = real_now_us();
 
     r = tx->db->ops->commit(tx->db);
@@ -266,7 +269,7 @@ static void batch_stored(struct tx *tx)
     atomic_store(&tx->store->log_pages, tx->db->ops->log_pages(tx->db));
     atomic_fetch_add(&tx->store->commits, 1);
     if (tx->tenants_changed)
-        atomic_fetch_add(&tx->store->tenants_version, 1);
+        tenants_moved(tx->store, tx->db->turn.tenants);
     metric_add(METRIC_COMMITS_OK, 1);
     run_hooks(tx->hooks, tx->hook_count);
 }
@@ -282,6 +285,13 @@ static void tell(struct write *list, const struct write *rest)
     }
 }
 
+static bool all_repeat(const struct write *list)
+{
+    while (list && list->repeats)
+        list = list->next;
+    return !list;
+}
+
 /* May it be tried without savepoints? */
 static bool is_bare(struct store *store, const struct write *list)
 {
@@ -289,9 +299,7 @@ static bool is_bare(struct store *store, const struct write *list)
         store->careful--;
         return false;
     }
-    while (list && list->repeats)
-        list = list->next;
-    return !list;
+    return all_repeat(list);
 }
 
 static int try_batch(struct tx *tx, struct write *list, struct write **ret_rest, size_t *ret_count)
@@ -299,6 +307,8 @@ static int try_batch(struct tx *tx, struct write *list, struct write **ret_rest,
     int r = tx->db->ops->begin(tx->db, true);
 
     *ret_rest = NULL;
+    if (r == 0 && tx->store->driver->shared)
+        turn_begin(tx);
     if (r == 0)
         r = run_all(tx, list, ret_rest, ret_count);
     return r < 0 ? r : finish(tx);
@@ -317,6 +327,23 @@ static int repeat_batch(struct store *store, struct write *list, struct write **
     return try_batch(tx, list, ret_rest, ret_count);
 }
 
+/* As often as the database asks for it: some let two transactions run at once, and one of them win. */
+static int settle_batch(struct store *store, struct write *list, struct write **ret_rest, size_t *ret_count)
+{
+    struct tx *tx = &store->writer;
+    int r = -E_AGAIN;
+
+    for (int i = 0; r == -E_AGAIN && i <= CONFLICTS_MAX && (i == 0 || all_repeat(list)); i++) {
+        if (i > 0)
+            batch_undo(tx);
+        tx->lost = 0;
+        r = try_batch(tx, list, ret_rest, ret_count);
+        if (tx->repeat)
+            r = repeat_batch(store, list, ret_rest, ret_count);
+    }
+    return r == -E_AGAIN ? -E_BUSY : r;
+}
+
 /* One transaction over the head of the list; returns what was left over. */
 static struct write *run_batch(struct store *store, struct write *list, size_t *ret_count)
 {
@@ -326,9 +353,7 @@ static struct write *run_batch(struct store *store, struct write *list, size_t *
 
     batch_begin(store);
     tx->bare = is_bare(store, list);
-    r = try_batch(tx, list, &rest, ret_count);
-    if (tx->repeat)
-        r = repeat_batch(store, list, &rest, ret_count);
+    r = settle_batch(store, list, &rest, ret_count);
     if (r < 0)
         batch_failed(tx, list, rest, r);
     else

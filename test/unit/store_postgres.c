@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The conformance suite on PostgreSQL: test/postgres/server.py starts a server and says in ECSD_POSTGRES where it is. Each store gets a
- * schema of its own, named after the path that it would have as a file.
+ * schema of its own, named after the path that it would have as a file. Then what is this driver's own.
  */
 #include "conform/store.c"
+#include "conform/store_nodes.c"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/hash.h"
 #include "store/postgres.h"
+#include "store/postgres_api.h"
+
+#define NAME_BYTES (2 * SHA256_BYTES + 2)
+
+static void schema_name(const char *path, char name[NAME_BYTES])
+{
+    uint8_t digest[SHA256_BYTES];
+
+    hash_sha256(str_from(path), digest);
+    name[0] = 's';
+    hex_encode(digest, 8, name + 1);
+}
 
 static void make_schema(const char *server, const char *name)
 {
@@ -21,28 +35,269 @@ static void make_schema(const char *server, const char *name)
     PQfinish(conn);
 }
 
-static int open_schema(const char *path, int64_t cache_kib, struct fail *fail, struct db **ret)
+static void schema_url(const char *path, char *url, size_t size)
 {
     const char *server = getenv("ECSD_POSTGRES");
-    uint8_t digest[SHA256_BYTES];
-    char name[2 * SHA256_BYTES + 2] = "s";
+    char name[NAME_BYTES];
+
+    schema_name(path, name);
+    make_schema(server, name);
+    (void)snprintf(url, size, "%s options='-c search_path=%s' application_name='ecsd %ld'", server, name, (long)getpid());
+}
+
+static int open_schema(const char *path, int64_t cache_kib, struct fail *fail, struct db **ret)
+{
     char url[1024];
 
-    hash_sha256(str_from(path), digest);
-    hex_encode(digest, 8, name + 1);
-    make_schema(server, name);
-    (void)snprintf(url, sizeof(url), "%s options='-c search_path=%s' application_name='ecsd %ld'", server, name, (long)getpid());
+    schema_url(path, url, sizeof(url));
     return postgres_driver.open(url, cache_kib, fail, ret);
+}
+
+/* ── beside the store, by hand ── */
+
+static PGconn *by_hand(struct fixture *f)
+{
+    char url[1024];
+    PGconn *conn;
+
+    schema_url(f->path, url, sizeof(url));
+    conn = PQconnectdb(url);
+    assert_int_equal(PQstatus(conn), CONNECTION_OK);
+    return conn;
+}
+
+static void assert_sql(PGconn *conn, const char *sql, const char *expected)
+{
+    PGresult *result = PQexec(conn, sql);
+
+    if (PQntuples(result) != 1)
+        print_error("%s: %s\n", sql, PQresultErrorMessage(result));
+    assert_int_equal(PQntuples(result), 1);
+    assert_string_equal(PQgetvalue(result, 0, 0), expected);
+    PQclear(result);
+}
+
+static void do_sql(PGconn *conn, const char *sql)
+{
+    PGresult *result = PQexec(conn, sql);
+
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        print_error("%s: %s\n", sql, PQresultErrorMessage(result));
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+}
+
+/* What an ecsd made that wrote alone: one row, and the lock of the schema. */
+static void test_an_older_version(void **state)
+{
+    struct pair pair;
+    struct fail fail;
+    PGconn *old;
+
+    (void)state;
+    pair_init(&pair);
+    old = by_hand(&pair.first);
+    do_sql(old, "CREATE TABLE commit_token (one INTEGER PRIMARY KEY, token BIGINT NOT NULL)");
+    do_sql(old, "INSERT INTO commit_token (one, token) VALUES (1, 41)");
+    assert_sql(old, "SELECT pg_try_advisory_lock(1701016420, hashtext(current_schema()))", "t");
+    assert_int_equal(node_try(&pair.first, "one", &fail, &pair.first.store), -E_BUSY);
+    assert_true(str_contains(fail.message, STR("of an older version")));
+    assert_sql(old, "SELECT pg_advisory_unlock(1701016420, hashtext(current_schema()))", "t");
+
+    pair_open(&pair);
+    assert_sql(old, "SELECT pg_try_advisory_lock(1701016420, hashtext(current_schema()))", "f");
+    assert_sql(old, "SELECT token > 41 FROM commit_token WHERE node = 'one'", "t");
+    assert_sql(old, "SELECT COUNT(*) FROM commit_token", "2");
+    ok(store_write(pair.first.store, count_up, NULL));
+    ok(store_write(pair.second.store, count_up, NULL));
+    assert_int_equal(counter_of(&pair.first), 2);
+    PQfinish(old);
+    pair_done(&pair);
+}
+
+static int see_settings(struct tx *tx, void *arg)
+{
+    (void)arg;
+    return tx_check(tx, tx->db->ops->exec(tx->db, "DO $$ BEGIN"
+                                                  " ASSERT current_setting('idle_in_transaction_session_timeout') = '5s';"
+                                                  " ASSERT current_setting('client_connection_check_interval') = '1s';"
+                                                  " ASSERT current_setting('transaction_isolation') = 'read committed';"
+                                                  " END $$"));
+}
+
+static void wait_in_turn(struct fixture *f)
+{
+    node_open(f, "one"); /* looks at the schema, in its turn */
+    _exit(0);
+}
+
+/* A process that is killed while it waits for its turn can be started again, though the turn is still another one's. */
+static void test_a_killed_node_can_come_back(void **state)
+{
+    struct fail fail;
+    struct pair pair;
+    struct db *db;
+    PGconn *hand;
+    pid_t pid;
+
+    (void)state;
+    pair_init(&pair);
+    node_open(&pair.second, "two");
+    ok(store_write(pair.second.store, see_settings, NULL));
+    hand = by_hand(&pair.first);
+    do_sql(hand, "BEGIN");
+    assert_sql(hand, "SELECT one FROM turn FOR UPDATE", "1");
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        wait_in_turn(&pair.first);
+    assert_sql(hand, "DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid') LOOP"
+                     " PERFORM pg_stat_clear_snapshot(); END LOOP; END $$; SELECT 1",
+               "1");
+    ok(kill(pid, SIGKILL));
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    fail_init(&fail, &pair.first.arena);
+    ok(conform_driver->open(pair.first.path, 1024, &fail, &db));
+    ok(conform_driver->lock(db, STR("one"), &fail));
+    assert_null(db->ops->close(db));
+    PQfinish(hand);
+    ok(store_write(pair.second.store, count_up, NULL));
+    pair_done(&pair);
+}
+
+/* ── lost answers ── */
+
+static struct {
+    enum { LOSE_NOTHING, LOSE_REQUEST, LOSE_ANSWER } what; /* of the next COMMIT of a turn */
+    struct store *other;                                   /* writes meanwhile; NULL: nobody does */
+    int others;
+} plan;
+
+/* In the place of PQexec. */
+static PGresult *lose(PGconn *conn, const char *sql)
+{
+    int what = strstr(sql, "UPDATE turn") ? (int)plan.what : LOSE_NOTHING;
+    PGresult *result;
+
+    if (what == LOSE_NOTHING)
+        return PQexec(conn, sql);
+    plan.what = LOSE_NOTHING;
+    if (what == LOSE_ANSWER)
+        PQclear(PQexec(conn, sql));
+    (void)shutdown(PQsocket(conn), SHUT_RDWR);
+    result = PQexec(conn, sql); /* fails: there is nobody any more */
+    if (plan.other)
+        plan.others = store_write(plan.other, count_up, NULL);
+    return result;
+}
+
+static void lose_one(struct pair *pair, int what, bool other_writes, int expected)
+{
+    int64_t before = counter_of(&pair->first);
+
+    plan.what = what;
+    plan.other = other_writes ? pair->second.store : NULL;
+    plan.others = 0;
+    assert_int_equal(store_write(pair->first.store, count_up, NULL), expected);
+    assert_int_equal(plan.what, LOSE_NOTHING); /* it came to that */
+    assert_int_equal(plan.others, 0);
+    assert_int_equal(counter_of(&pair->first), before + (expected == 0) + other_writes);
+}
+
+static void test_an_outcome_is_found_out(void **state)
+{
+    struct pair pair;
+
+    (void)state;
+    pair_init(&pair);
+    pair_open(&pair);
+    pq.PQexec = lose;
+    for (int other_writes = 0; other_writes < 2; other_writes++) {
+        lose_one(&pair, LOSE_ANSWER, other_writes, 0);
+        lose_one(&pair, LOSE_REQUEST, other_writes, -E_IO);
+    }
+    lose_one(&pair, LOSE_NOTHING, false, 0);
+    pq.PQexec = PQexec;
+    pair_done(&pair);
+}
+
+/* ── a database that asks for another try ── */
+
+struct contested {
+    struct write write;
+    int conflicts; /* to come */
+    int runs;
+    int result;
+};
+
+static int contested_run(struct tx *tx, struct write *write)
+{
+    struct contested *c = container_of(write, struct contested, write);
+    int r = count_up(tx, NULL);
+
+    c->runs++;
+    if (r == 0 && c->conflicts-- > 0)
+        r = tx_check(tx, tx->db->ops->exec(tx->db, "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$"));
+    return r;
+}
+
+static void contested_done(struct write *write, int result)
+{
+    container_of(write, struct contested, write)->result = result;
+}
+
+static void contest(struct fixture *f, struct contested *c, bool repeats, int conflicts)
+{
+    *c = (struct contested){.write = {.run = contested_run, .done = contested_done, .repeats = repeats}, .conflicts = conflicts};
+    ok(store_submit(f->store, &c->write));
+    assert_int_equal(store_run_once(f->store), 1);
+}
+
+static void test_a_conflict_is_tried_again(void **state)
+{
+    struct contested c;
+    struct pair pair;
+
+    (void)state;
+    pair_init(&pair);
+    pair_open(&pair);
+    contest(&pair.first, &c, true, 3);
+    assert_int_equal(c.result, 0);
+    assert_int_equal(c.runs, 4);
+    contest(&pair.first, &c, true, 1000); /* but not for ever */
+    assert_int_equal(c.result, -E_BUSY);
+    assert_in_range(c.runs, 2, 20);
+    contest(&pair.first, &c, false, 3);
+    assert_int_equal(c.result, -E_BUSY);
+    assert_int_equal(c.runs, 1);
+    assert_int_equal(counter_of(&pair.second), 1);
+    pair_done(&pair);
+}
+
+static int own_tests(const struct db_driver *driver)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_older_version),
+        cmocka_unit_test(test_a_killed_node_can_come_back),
+        cmocka_unit_test(test_an_outcome_is_found_out),
+        cmocka_unit_test(test_a_conflict_is_tried_again),
+    };
+
+    conform_driver = driver;
+    return cmocka_run_group_tests_name("postgresql's own", tests, NULL, NULL);
 }
 
 int main(void)
 {
     struct db_driver driver = postgres_driver;
+    int failed;
 
     if (!getenv("ECSD_POSTGRES")) {
         (void)puts("skipped: run it by test/postgres/server.py");
         return 77;
     }
     driver.open = open_schema;
-    return conform_store("store on postgresql", &driver);
+    failed = conform_store("store on postgresql", &driver);
+    failed += conform_nodes("nodes on postgresql", &driver);
+    return failed + own_tests(&driver);
 }

@@ -35,7 +35,16 @@ struct host {
     int64_t memory_mib;
     int64_t used_vcpus;       /* reserved by instances; never over vcpus when a reservation is made */
     int64_t used_memory_mib;
+    struct str holder;        /* the node that drives it, where several share the store; absent: none does */
+    int64_t epoch;            /* of the holder, when it took the host */
     usec_t created_us;
+};
+
+/* A process that shares the store with others. */
+struct node {
+    struct str id;
+    int64_t epoch;            /* grows with each start */
+    usec_t until_us;          /* it renews this; 0: it has said goodbye, or was found dead */
 };
 
 struct disk {

@@ -12,6 +12,8 @@ static const struct column host_columns[] = {
     COLUMN(struct host, memory_mib),
     COLUMN(struct host, used_vcpus),
     COLUMN(struct host, used_memory_mib),
+    COLUMN(struct host, holder),
+    COLUMN(struct host, epoch),
     COLUMN(struct host, created_us),
 };
 static const struct table host_table = TABLE(struct host, host_columns);
@@ -98,4 +100,43 @@ int store_node_renew(struct tx *tx, struct str node, int64_t epoch, usec_t until
     int r = rows_must_change(tx, &query, ARGS(V_STR(node), V_I64(epoch), V_I64(until)));
 
     return r == -E_NOT_FOUND ? -E_FENCED : r;
+}
+
+int store_node_end(struct tx *tx, struct str node, int64_t epoch)
+{
+    static const struct query query = {"UPDATE node SET until_us = 0 WHERE id = $1 AND epoch = $2", NULL};
+
+    return rows_change(tx, &query, ARGS(V_STR(node), V_I64(epoch)), NULL);
+}
+
+static const struct column node_columns[] = {
+    COLUMN(struct node, id),
+    COLUMN(struct node, epoch),
+    COLUMN(struct node, until_us),
+};
+static const struct table node_table = TABLE(struct node, node_columns);
+
+int store_node_list(struct tx *tx, struct node **ret, size_t *ret_count)
+{
+    static const struct query query = {"SELECT {c} FROM node ORDER BY id", &node_table};
+
+    return rows_all(tx, &query, NO_ARGS, ret, ret_count);
+}
+
+/* ── hosts of nodes ── */
+
+int store_host_hold(struct tx *tx, struct str id, struct str holder, int64_t epoch)
+{
+    static const struct query query = {"UPDATE host SET holder = $2, epoch = $3 WHERE id = $1", NULL};
+
+    return rows_must_change(tx, &query, ARGS(V_STR(id), V_STR(holder), V_I64(epoch)));
+}
+
+int store_host_check(struct tx *tx, struct str id, struct str holder, int64_t epoch)
+{
+    static const struct query query = {"SELECT 1 FROM host WHERE id = $1 AND holder = $2 AND epoch = $3", NULL};
+    int64_t found = 0;
+    int r = rows_number(tx, &query, ARGS(V_STR(id), V_STR(holder), V_I64(epoch)), 0, &found);
+
+    return r < 0 ? r : found ? 0 : -E_FENCED;
 }

@@ -87,6 +87,50 @@ int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now,
     return r;
 }
 
+/*
+ * Jobs of the hosts that (holder, epoch) holds, when another has them or their rows were changed; and those that belong to no
+ * host any more, when no living node has them.
+ */
+#define PICK_WHERE                                                                                                                 \
+    " WHERE job.state = 0 AND CASE WHEN EXISTS (SELECT 1 FROM instance WHERE instance.id = job.instance_id AND instance.host_id"  \
+    " IS NOT NULL) THEN (job.poked = 1 OR job.holder IS NULL OR job.holder <> $1 OR job.epoch <> $2) AND EXISTS (SELECT 1 FROM"   \
+    " instance JOIN host ON host.id = instance.host_id WHERE instance.id = job.instance_id AND host.holder = $1 AND host.epoch"   \
+    " = $2) ELSE NOT EXISTS (SELECT 1 FROM node WHERE node.id = job.holder AND node.epoch = job.epoch AND node.until_us > 0) END"
+
+int store_job_waits(struct tx *tx, struct str holder, int64_t epoch, bool *ret)
+{
+    static const struct query query = {"SELECT 1 FROM job" PICK_WHERE " LIMIT 1", NULL};
+    int64_t found = 0;
+    int r = rows_number(tx, &query, ARGS(V_STR(holder), V_I64(epoch)), 0, &found);
+
+    *ret = found != 0;
+    return r;
+}
+
+int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limit, struct job_list *ret)
+{
+    static const struct query find = {"SELECT {c} FROM job" PICK_WHERE " ORDER BY id LIMIT $3", &job_table};
+    static const struct query take = {"UPDATE job SET holder = $2, epoch = $3, poked = 0 WHERE id = $1", NULL};
+    struct job_list list = {0};
+    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(limit)), &list.items, &list.count);
+
+    for (size_t i = 0; r == 0 && i < list.count; i++) {
+        list.items[i].holder = arena_str(&tx->arena, holder);
+        list.items[i].epoch = epoch;
+        r = rows_must_change(tx, &take, ARGS(V_I64(list.items[i].id), V_STR(holder), V_I64(epoch)));
+    }
+    if (r == 0)
+        *ret = list;
+    return r;
+}
+
+int store_job_poke(struct tx *tx, int64_t id)
+{
+    static const struct query query = {"UPDATE job SET poked = 1 WHERE id = $1", NULL};
+
+    return rows_must_change(tx, &query, ARGS(V_I64(id)));
+}
+
 int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struct job_list *ret)
 {
     static const struct query active = {

@@ -210,6 +210,12 @@ static const char disk_life[] =
     "INSERT INTO disk_tally (account_id, n) SELECT account_id, COUNT(*) FROM disk WHERE "
     "account_id IS NOT NULL GROUP BY account_id;";
 
+/* Several nodes: who drives a host, under which epoch; a job whose holder has to look at its row again. */
+static const char host_leases[] =
+    "ALTER TABLE host ADD COLUMN holder TEXT;"
+    "ALTER TABLE host ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN poked BIGINT NOT NULL DEFAULT 0;";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
     {expiry_index},
@@ -217,6 +223,7 @@ static const char *const migrations[][4] = {
     {image_tables},
     {command_tables},
     {disk_life},
+    {host_leases},
 };
 
 /* {key}, {bytes}, {text} and {compact} become the driver's words. */

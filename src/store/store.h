@@ -173,6 +173,15 @@ int store_job_insert(struct tx *tx, const struct job *job) must_check;
 int store_job_save(struct tx *tx, const struct job *job) must_check;
 /* Takes over, for (holder, epoch), up to `limit` active jobs whose holder's lease has run out at `now` or is an older epoch of this holder. */
 int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit, struct job_list *ret) must_check;
+/*
+ * Where several nodes share the store: takes over, for (holder, epoch), up to `limit` active jobs of the hosts that it holds, which
+ * another has, nobody has or somebody has poked, and those of no host that no living node has.
+ */
+int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limit, struct job_list *ret) must_check;
+/* Would store_job_pick find any? */
+int store_job_waits(struct tx *tx, struct str holder, int64_t epoch, bool *ret) must_check;
+/* Its row was changed by a node that does not have it: the one that has it picks it up again. */
+int store_job_poke(struct tx *tx, int64_t id) must_check;
 /* Newest first; state -1: all. `after`: id, 0: from the start. */
 int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struct job_list *ret) must_check;
 /* Removes finished jobs that ended before `before`. */
@@ -184,6 +193,14 @@ int store_job_purge(struct tx *tx, usec_t before, int64_t limit) must_check;
 int store_node_take(struct tx *tx, struct str node, usec_t until, int64_t *ret_epoch) must_check;
 /* -E_FENCED when another epoch of the node has taken over. */
 int store_node_renew(struct tx *tx, struct str node, int64_t epoch, usec_t until) must_check;
+
+/* It is over: where the epoch agrees, its lease ends now. */
+int store_node_end(struct tx *tx, struct str node, int64_t epoch) must_check;
+int store_node_list(struct tx *tx, struct node **ret, size_t *ret_count) must_check;
+/* The host is the holder's under its epoch, from now on; absent: nobody's. -E_NOT_FOUND. */
+int store_host_hold(struct tx *tx, struct str id, struct str holder, int64_t epoch) must_check;
+/* -E_FENCED: it is not the holder's under this epoch. */
+int store_host_check(struct tx *tx, struct str id, struct str holder, int64_t epoch) must_check;
 
 /* ── the smaller nouns ── */
 

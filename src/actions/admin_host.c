@@ -22,6 +22,8 @@ static struct host_view host_view_of(struct arena *arena, const struct host *hos
         .memory_mib = host->memory_mib,
         .used_vcpus = host->used_vcpus,
         .used_memory_mib = host->used_memory_mib,
+        .holder = arena_str(arena, host->holder),
+        .epoch = host->epoch,
         .creation_time = host->created_us,
     };
 }

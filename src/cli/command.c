@@ -100,7 +100,7 @@ const struct command commands[] = {
      .columns = "InstanceId AccountId Mode InstanceType PublicIp Start End Seconds"},
 
     {.words = "host list", .help = "List hosts.", .flags = JSON, .action = "ListHosts", .path = "Hosts.Host",
-     .columns = "HostId State ZoneId Url UsedVcpus Vcpus UsedMemoryMib MemoryMib"},
+     .columns = "HostId State ZoneId Url UsedVcpus Vcpus UsedMemoryMib MemoryMib Holder"},
     {.words = "host add", .help = "Add a host.", .flags = JSON, .action = "AddHost", .operands = {HOST},
      .settings = {{"zone", "ZoneId", "ZONE", NULL, true}, {"vcpus", "Vcpus", "N", NULL, true},
                   {"memory", "MemoryGib", "GIB", NULL, true}, {"url", "Url", "URL", "sim:", false}}, .path = "Host"},

@@ -90,6 +90,7 @@ struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
     if (str_empty(id)) {
         if (!engine->nowhere.ready.next)
             host_slot_init(&engine->nowhere);
+        engine->nowhere.held = true;
         return &engine->nowhere;
     }
     host = map_get(&engine->hosts, id);
@@ -97,6 +98,7 @@ struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
         return host;
     host = xcalloc(1, sizeof(*host));
     host_slot_init(host);
+    host->held = !engine->shared;
     host->id_text = xcalloc(id.len + 1, 1);
     memcpy(host->id_text, id.ptr, id.len);
     host->id = str_slice(host->id_text, id.len);
@@ -107,7 +109,7 @@ struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
 /* A host stands in the queue of hosts while it has work and room for it. */
 static void host_slot_queue(struct engine *engine, struct host_slot *host)
 {
-    if (host->queued || list_empty(&host->ready) || host->running >= engine->host_limit)
+    if (host->queued || list_empty(&host->ready) || host->running >= engine->host_limit || !host->held || host->leaving)
         return;
     host->queued = true;
     list_append(&engine->ready_hosts, &host->link);
@@ -225,6 +227,20 @@ static void make_ready(struct engine *engine, struct active *active)
     host_slot_queue(engine, active->host);
 }
 
+/* It is here already: a node that doesn't have it has changed its row, or its host has come back. */
+static bool active_poke(struct engine *engine, const struct job *job)
+{
+    struct active *active = active_find(engine, job);
+    bool ends = job->kind == JOB_KIND_STOP || job->kind == JOB_KIND_DELETE;
+
+    if (!active)
+        return false;
+    if (ends && job->step >= STEP_CUT) /* a forced order: nothing else moves the row of a job that is ours */
+        active->overtaken_us = MIN_OF(active->overtaken_us, job->deadline_us);
+    active_wake(engine, active);
+    return true;
+}
+
 void active_adopt(struct engine *engine, const struct job *job, struct str host_id)
 {
     struct active *active = active_new(engine, job);
@@ -232,16 +248,21 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
     usec_t latest;
 
     pthread_mutex_lock(&engine->mutex);
+    if (engine->shared && active_poke(engine, job)) {
+        pthread_mutex_unlock(&engine->mutex);
+        (void)xfree(active);
+        return;
+    }
     latest = engine_clock(engine) + order_patience_us(engine, job->kind);
     active->back_us = engine->back_us;
     if (job->deadline_us != USEC_NEVER) /* the clock may have been set back since it was ordered */
         active->job.deadline_us = MIN_OF(job->deadline_us, latest);
     /*
      * The job before may have ended in the same transaction in which this one was ordered: its record is committed, but
-     * its `done` comes only after this. It stays its own, out of the table.
+     * its `done` comes only after this. It stays its own, out of the table. So does one that another node has ended.
      */
     before = map_take(&engine->jobs, active->key);
-    assert(!before || before->state == ACTIVE_RECORDING);
+    assert(!before || before->state == ACTIVE_RECORDING || (engine->shared && before->state == ACTIVE_RUNNING));
     active->host = host_slot_get(engine, host_id, true);
     if (!active->host->present && !str_empty(host_id))
         chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */
@@ -274,6 +295,10 @@ void active_wake(struct engine *engine, struct active *active)
 void active_wait(struct engine *engine, struct active *active, usec_t until_us)
 {
     assert(active->state == ACTIVE_RUNNING || active->state == ACTIVE_RECORDING);
+    if (!active->host->held) {
+        active_end(engine, active);
+        return;
+    }
     if (active->woken) {
         make_ready(engine, active);
         return;
@@ -294,6 +319,34 @@ void active_end(struct engine *engine, struct active *active)
         (void)map_take(&engine->jobs, active->key);
     metric_add(METRIC_JOBS_ACTIVE, -1);
     (void)xfree(active);
+}
+
+void host_slot_drop(struct engine *engine, struct host_slot *host)
+{
+    struct active **idle = xcalloc(engine->jobs.count + 1, sizeof(struct active *));
+    size_t count = 0;
+    struct str key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&engine->jobs, &cursor, &key, &value);) {
+        struct active *active = value;
+
+        if (active->host == host && (active->state == ACTIVE_WAITING || active->state == ACTIVE_READY))
+            idle[count++] = active;
+    }
+    for (size_t i = 0; i < count; i++)
+        active_end(engine, idle[i]);
+    (void)xfree(idle);
+    errands_drop(engine, host);
+    log_notice("a host is another node's to drive", LOG_STR("host", host->id), LOG_NUM("jobs", count));
+}
+
+void host_slot_requeue(struct engine *engine, struct host_slot *host)
+{
+    list_remove(&host->link);
+    host->queued = false;
+    host_slot_queue(engine, host);
+    errands_requeue(engine, host);
 }
 
 struct active *active_take(struct engine *engine)

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/limits.h"
@@ -88,6 +89,9 @@ struct host_slot {
     bool added;         /* the hypervisor took it */
     bool queued;        /* in engine.ready_hosts */
     bool silent;        /* did not answer when it was last asked */
+    bool held;          /* this node drives it (lease.h); always, where no others share the store */
+    bool was_held;      /* lease_settle's */
+    bool leaving;       /* nothing new is begun at it: another node is to have it */
     size_t running;
     struct list link;   /* in engine.ready_hosts */
     struct list ready;  /* active.link */
@@ -114,7 +118,7 @@ struct screen_slot {
 
 #define SCREEN_SLOTS 1024 /* instances whose latest screenshot is remembered, at most */
 
-enum chore_id { CHORE_LEASE, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_ERRANDS, CHORE_COUNT };
+enum chore_id { CHORE_LEASE, CHORE_PICK_UP, CHORE_CLAIM, CHORE_EXPIRE, CHORE_RELEASE, CHORE_HOSTS, CHORE_RECONCILE, CHORE_ERRANDS, CHORE_COUNT };
 
 /* Regular work of the engine itself: a write, or something for a worker that may block. */
 struct chore_row {
@@ -131,6 +135,7 @@ struct chore {
     bool busy;
 };
 
+struct lease_found;
 struct reconcile;
 struct timers;
 
@@ -167,6 +172,13 @@ struct engine {
     int64_t adopted;        /* jobs so far */
     int64_t adopted_before; /* the same at the latest CHORE_EXPIRE */
     int64_t epoch;
+    bool shared;            /* other nodes have the same store */
+    bool own_machines;      /* simulated hosts are this process's alone */
+    struct list peers;      /* lease.h, as are the next three */
+    struct lease_found *found;
+    int64_t looked_number;  /* of the latest transaction that the picking up has looked behind */
+    usec_t looked_us;       /* when the peers were last looked at; 0: never */
+    atomic_int_fast64_t node_count; /* living ones, with this one */
     bool recovered;         /* all jobs without a living holder have been taken up once */
     int lease_error;        /* enum error_code: why the latest renewal was not stored; 0: it was */
     int64_t commits_failed; /* of the store, at the latest renewal */
@@ -195,12 +207,15 @@ struct engine {
 
 /* ── active.c: table, heap, queues. All need the mutex unless they say otherwise. ── */
 
-/* A job that is durable becomes active here. Takes the mutex. A machine without a host has host_id absent. */
+/*
+ * A job that is durable becomes active here. Takes the mutex. A machine without a host has host_id absent. One that is active already
+ * learns its deadline: it was poked.
+ */
 void active_adopt(struct engine *engine, const struct job *job, struct str host_id);
 void active_wake(struct engine *engine, struct active *active);
 /* NULL: it is not one of ours, or not active. */
 struct active *active_find(struct engine *engine, const struct job *job);
-/* Waits until `until_us`, unless it was woken meanwhile. */
+/* Waits until `until_us`, unless it was woken meanwhile. Where its host is another node's by now, it ends here. */
 void active_wait(struct engine *engine, struct active *active, usec_t until_us);
 /* Out of the table and freed. */
 void active_end(struct engine *engine, struct active *active);
@@ -221,6 +236,10 @@ struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
 void host_slot_unblock(struct engine *engine, struct host_slot *host);
 /* Did it answer when it was asked? */
 void host_slot_heard(struct engine *engine, struct host_slot *host, bool answers);
+/* Its jobs and errands leave the memory: another node has them. What is under way here ends with its step. */
+void host_slot_drop(struct engine *engine, struct host_slot *host);
+/* Whether it may be worked for has changed. */
+void host_slot_requeue(struct engine *engine, struct host_slot *host);
 /* Sees to it that the timer looks again by `due_us`. */
 void engine_due(struct engine *engine, usec_t due_us);
 /* There is work: sees to it that a worker looks for it soon. */

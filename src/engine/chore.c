@@ -6,7 +6,7 @@
  */
 #include "base/bug.h"
 #include "base/mem.h"
-#include "engine/active.h"
+#include "engine/lease.h"
 
 #define CLAIM_LIMIT 256   /* jobs taken over in one write */
 #define RELEASE_LIMIT 100 /* instances released, and as many stopped, in one write */
@@ -18,6 +18,8 @@
 #define PURGE_BUSY 50                    /* that many jobs since the latest purge */
 #define HOSTS_EVERY (5 * USEC_PER_SEC)    /* hosts that nobody talks to are asked whether they are there */
 #define CHORE_RETRY (1 * USEC_PER_SEC)   /* after the store refused */
+#define PICK_UP_EVERY (50 * USEC_PER_MSEC) /* what a job waits that was ordered at another node: half of it, mostly */
+#define ERRANDS_EVERY (500 * USEC_PER_MSEC) /* the same for commands */
 
 static usec_t lease_us(const struct engine *engine)
 {
@@ -35,11 +37,6 @@ static void next_time(struct engine *engine, enum chore_id id, usec_t in_us)
 
 /* ── the lease of this node ── */
 
-static int lease_apply(struct tx *tx, struct engine *engine)
-{
-    engine->lease_asked_us = tx_now(tx) + lease_us(engine);
-    return store_node_renew(tx, engine->node, engine->epoch, engine->lease_asked_us);
-}
 
 static void lease_done(struct engine *engine, int result)
 {
@@ -51,6 +48,8 @@ static void lease_done(struct engine *engine, int result)
         engine->fenced = true;
     engine->lease_error = result < 0 ? -result : 0;
     if (result >= 0) {
+        if (engine->shared)
+            lease_settle(engine);
         engine->lease_until_us = engine->lease_asked_us;
         engine->commits_failed = metric_get(METRIC_COMMITS_FAILED);
     }
@@ -100,7 +99,10 @@ static int claim_apply(struct tx *tx, struct engine *engine)
     struct job_list jobs = {0};
     int r;
 
-    r = store_job_claim(tx, engine->node, engine->epoch, tx_now(tx), CLAIM_LIMIT, &jobs);
+    if (engine->shared)
+        r = store_job_pick(tx, engine->node, engine->epoch, CLAIM_LIMIT, &jobs);
+    else
+        r = store_job_claim(tx, engine->node, engine->epoch, tx_now(tx), CLAIM_LIMIT, &jobs);
     if (r < 0)
         return r;
     for (size_t i = 0; i < jobs.count; i++) {
@@ -137,6 +139,28 @@ static void claim_done(struct engine *engine, int result)
         next_time(engine, CHORE_CLAIM, CHORE_RETRY);
     else
         next_time(engine, CHORE_CLAIM, engine->claimed == CLAIM_LIMIT ? 0 : lease_us(engine));
+}
+
+/*
+ * Where other nodes write, too: is there anything for us? One small question as long as nobody has written, and no write is made for
+ * nothing.
+ */
+static void pick_up_work(struct engine *engine, struct arena *arena)
+{
+    struct store_news news = {0};
+    bool waits = false;
+    struct tx *tx;
+
+    (void)arena;
+    if (store_look(engine->store, &news) >= 0 && (news.number == 0 || news.number != engine->looked_number)) {
+        tx = store_read_begin(engine->store);
+        if (store_job_waits(tx, engine->node, engine->epoch, &waits) >= 0)
+            engine->looked_number = news.number; /* what was read is at least as new */
+        store_read_end(tx);
+    }
+    if (waits)
+        next_time(engine, CHORE_CLAIM, 0);
+    next_time(engine, CHORE_PICK_UP, PICK_UP_EVERY);
 }
 
 /* ── what is past its time ── */
@@ -237,6 +261,8 @@ static void release_done(struct engine *engine, int result)
 {
     usec_t soonest = env_now(engine->env) + CHORE_RETRY;
 
+    if (engine->shared) /* what other nodes changed, and then died, tells nobody */
+        engine->release_next_us = MIN_OF(engine->release_next_us, soonest + lease_us(engine));
     if (result >= 0 && engine->release_next_us == USEC_NEVER)
         return; /* engine_release_changed wakes it */
     pthread_mutex_lock(&engine->mutex);
@@ -260,7 +286,7 @@ static void note_host(struct engine *engine, const struct host *row)
 {
     struct host_slot *host = host_slot_get(engine, row->id, true);
 
-    host->present = true;
+    host->present = !lease_is_foreign(engine, row);
     if (host->url_text && str_eq(str_from(host->url_text), row->url))
         return;
     host->url_text = xfree(host->url_text);
@@ -363,16 +389,19 @@ void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_i
     tx_on_commit(tx, host_changed, engine);
 }
 
-/* ── commands that a run before this one left ── */
+/* ── commands that a run before this one left, or that other nodes ordered ── */
 
 static void errands_work(struct engine *engine, struct arena *arena)
 {
     if (errands_claim(engine, arena) < 0)
         next_time(engine, CHORE_ERRANDS, CHORE_RETRY); /* those that are here already stay */
+    else if (engine->shared)
+        next_time(engine, CHORE_ERRANDS, ERRANDS_EVERY);
 }
 
 const struct chore_row chore_rows[CHORE_COUNT] = {
-    [CHORE_LEASE] = {"lease", .apply = lease_apply, .done = lease_done},
+    [CHORE_LEASE] = {"lease", .apply = lease_renew, .done = lease_done},
+    [CHORE_PICK_UP] = {"pick up", .work = pick_up_work},
     [CHORE_CLAIM] = {"claim", .apply = claim_apply, .done = claim_done},
     [CHORE_EXPIRE] = {"expire", .apply = expire_apply, .done = expire_done},
     [CHORE_RELEASE] = {"release", .apply = release_apply, .done = release_done},

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "engine/errand.h"
+#include "engine/lease.h"
 
 int engine_open(const struct engine_settings *settings, struct fail *fail, struct engine **ret)
 {
@@ -31,6 +32,9 @@ int engine_open(const struct engine_settings *settings, struct fail *fail, struc
     for (size_t i = 0; i < CHORE_COUNT; i++)
         engine->chores[i] = (struct chore){.engine = engine, .due_us = USEC_NEVER};
     engine->timer_until_us = USEC_NEVER;
+    engine->shared = settings->shared;
+    engine->own_machines = settings->own_machines;
+    lease_init(engine);
     *ret = engine;
     return 0;
 }
@@ -43,6 +47,7 @@ struct engine *engine_close(struct engine *engine)
     if (engine->watching)
         engine->hypervisor->ops->watch(engine->hypervisor, NULL, NULL);
     active_free_all(engine);
+    lease_free(engine);
     engine->reconcile = reconcile_free(engine->reconcile);
     pthread_cond_destroy(&engine->timer);
     pthread_cond_destroy(&engine->work);
@@ -370,7 +375,9 @@ int engine_recover(struct engine *engine, struct fail *fail)
     engine->watching = true;
     now = env_now(engine->env);
     pthread_mutex_lock(&engine->mutex);
-    chore_due(engine, CHORE_LEASE, now + engine->options->engine_lease_s * USEC_PER_SEC / 3);
+    chore_due(engine, CHORE_LEASE, engine->shared ? now : now + engine->options->engine_lease_s * USEC_PER_SEC / 3);
+    if (engine->shared)
+        chore_due(engine, CHORE_PICK_UP, now);
     chore_due(engine, CHORE_CLAIM, now);
     chore_due(engine, CHORE_EXPIRE, now);
     chore_due(engine, CHORE_RELEASE, now);
@@ -412,6 +419,8 @@ void engine_stop(struct engine *engine)
     pthread_mutex_unlock(&engine->mutex);
     for (size_t i = 0; i < engine->thread_count; i++)
         pthread_join(engine->threads[i], NULL);
+    if (engine->thread_count > 0)
+        lease_give_up(engine);
     engine->thread_count = 0;
     engine->threads = xfree(engine->threads);
 }

@@ -22,6 +22,8 @@ struct engine_settings {
     struct env *env;
     const struct options *options;
     struct str node;           /* this process's name among nodes; "local" with SQLite */
+    bool shared;               /* other nodes may have the same store: hosts are leased */
+    bool own_machines;         /* simulated hosts are this process's alone: no other node can drive them */
 };
 
 int engine_open(const struct engine_settings *settings, struct fail *fail, struct engine **ret) must_check;
@@ -101,6 +103,9 @@ void engine_release_changed(struct engine *engine, struct tx *tx);
 int engine_look_begin(struct engine *engine, struct str host_id, struct str id, usec_t every_us) must_check;
 void engine_look_end(struct engine *engine, struct str host_id, int result);
 const struct options *engine_options(const struct engine *engine);
+
+/* How many nodes share the store and live, with this one: 1 or more. What is allowed to all is shared among them. */
+int64_t engine_nodes(const struct engine *engine);
 
 /* ── for operators ── */
 

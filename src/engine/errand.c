@@ -4,6 +4,7 @@
 
 #include "base/bug.h"
 #include "base/mem.h"
+#include "engine/lease.h"
 
 #define RECORD_RETRY (1 * USEC_PER_SEC) /* after the store refused */
 #define CLAIM_PAGE 256                  /* tasks read at a time at the start */
@@ -41,7 +42,7 @@ void errands_free(struct engine *engine)
 /* A host stands in the queue of hosts while it has errands and room for one. */
 static void host_queue(struct engine *engine, struct host_slot *host)
 {
-    if (host->errands_queued || list_empty(&host->errands) || host->errand_running)
+    if (host->errands_queued || list_empty(&host->errands) || host->errand_running || !host->held || host->leaving)
         return;
     host->errands_queued = true;
     list_append(&engine->errand_hosts, &host->errand_link);
@@ -92,8 +93,14 @@ static void wake(struct engine *engine, struct errand *errand)
         errand->woken = true;
 }
 
+static void end(struct engine *engine, struct errand *errand);
+
 static void wait_until(struct engine *engine, struct errand *errand, usec_t until_us)
 {
+    if (!errand->host->held) {
+        end(engine, errand); /* another node has it */
+        return;
+    }
     if (errand->woken) {
         make_ready(engine, errand);
         return;
@@ -248,7 +255,12 @@ void errand_adopt(struct engine *engine, const struct invocation_task *task, str
     struct errand *errand;
 
     pthread_mutex_lock(&engine->mutex);
-    if (!map_get(&engine->errands, task->id)) {
+    errand = map_get(&engine->errands, task->id);
+    if (errand && task->stopped_us != 0 && !errand->stop_asked) { /* at another node */
+        errand->stop_asked = true;
+        wake(engine, errand);
+    }
+    if (!errand && host_slot_get(engine, host_id, true)->held) {
         errand = errand_new(engine, task);
         bound_times(engine, &errand->task, engine_clock(engine));
         errand->back_us = engine->back_us;
@@ -274,12 +286,39 @@ void errand_wake_instance(struct engine *engine, struct str instance_id)
         wake(engine, list_item(node, struct errand, mates));
 }
 
+void errands_drop(struct engine *engine, const struct host_slot *host)
+{
+    struct errand **idle = xcalloc(engine->errands.count + 1, sizeof(struct errand *));
+    size_t count = 0;
+    struct str key;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&engine->errands, &cursor, &key, &value);) {
+        struct errand *errand = value;
+
+        if (errand->host == host && (errand->state == ACTIVE_WAITING || errand->state == ACTIVE_READY))
+            idle[count++] = errand;
+    }
+    for (size_t i = 0; i < count; i++)
+        end(engine, idle[i]);
+    (void)xfree(idle);
+}
+
+void errands_requeue(struct engine *engine, struct host_slot *host)
+{
+    list_remove(&host->errand_link);
+    host->errands_queued = false;
+    host_queue(engine, host);
+}
+
 /* ── records ── */
 
 static int record_run(struct tx *tx, struct write *write)
 {
     struct errand *errand = container_of(write, struct errand, write);
 
+    if (lease_check(tx, errand->engine, errand->host->id) == -E_FENCED)
+        return -E_CONFLICT; /* another node has it, and what became of it is its to say */
     return errand->apply(tx, errand);
 }
 
@@ -294,6 +333,8 @@ static void record_done(struct write *write, int result)
         end(engine, errand);
     } else if (result < 0) {
         wait_until(engine, errand, env_now(engine->env) + RECORD_RETRY); /* and the same record again */
+    } else if (!errand->host->held) {
+        end(engine, errand);
     } else {
         errand->apply = NULL;
         errand->step = errand->next;

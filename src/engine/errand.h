@@ -70,12 +70,15 @@ struct errand_run {
 
 void errands_init(struct engine *engine);
 void errands_free(struct engine *engine);
-/* A durable task becomes an errand; one that is there already stays. */
+/* A durable task of a host of ours becomes an errand; one that is there already stays, and hears whether it is to be stopped. */
 void errand_adopt(struct engine *engine, const struct invocation_task *task, struct str host_id);
 /* The next one whose host has room; NULL: none. */
 struct errand *errand_take(struct engine *engine);
 /* Something happened to the machine: its errands look at once. */
 void errand_wake_instance(struct engine *engine, struct str instance_id);
+/* As host_slot_drop and host_slot_requeue, for errands. */
+void errands_drop(struct engine *engine, const struct host_slot *host);
+void errands_requeue(struct engine *engine, struct host_slot *host);
 /* Makes READY what is due; returns when the next is. */
 usec_t errands_tick(struct engine *engine, usec_t now);
 /* The clock was set back. */

@@ -13,6 +13,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "engine/errand.h"
+#include "engine/lease.h"
 
 #define HINTS_MAX 65536 /* more than this and the next reconciliation finds them, cheaper */
 
@@ -21,6 +22,7 @@ struct observation {
     struct str host_id;
     struct str id;
     struct machine_status status;
+    int (*apply)(struct tx *tx, void *arg); /* the write that is under way */
     /* the row as it was read */
     bool exists;
     int state;
@@ -165,12 +167,22 @@ static int write_cut_stray(struct tx *tx, void *arg)
     return record_event(tx, EVENT_KIND_RECONCILE, inst->account_id, inst->id, &change);
 }
 
-/* True: it is written. A row that has changed meanwhile is somebody else's to put right. */
+static int apply_fenced(struct tx *tx, void *arg)
+{
+    struct observation *seen = arg;
+    int r = lease_check(tx, seen->engine, seen->host_id);
+
+    return r < 0 ? r : seen->apply(tx, seen);
+}
+
+/* True: it is written. A row that has changed meanwhile is somebody else's to put right; so is a host that was taken over. */
 static bool write(struct observation *seen, int (*apply)(struct tx *tx, void *arg))
 {
-    int r = store_write(seen->engine->store, apply, seen);
+    int r;
 
-    if (r == -E_CONFLICT)
+    seen->apply = apply;
+    r = store_write(seen->engine->store, apply_fenced, seen);
+    if (r == -E_CONFLICT || r == -E_FENCED)
         return false;
     if (r < 0)
         log_warning("can't record what a host shows; the next comparison will", LOG_STR("instance", seen->id),
@@ -242,6 +254,13 @@ static void act(struct observation *seen)
     }
 }
 
+static bool drives(struct engine *engine, struct str host_id)
+{
+    const struct host_slot *host = engine->shared ? host_slot_get(engine, host_id, false) : NULL;
+
+    return !engine->shared || (host && host->held);
+}
+
 /* BUG(old_event_applied) only: the machine that an event has called off. */
 static char called_off[ID_TEXT_MAX];
 
@@ -250,13 +269,15 @@ void engine_observe(struct engine *engine, struct arena *arena, struct str host_
     struct observation seen = {.engine = engine, .host_id = host_id, .id = arena_str(arena, id)};
     struct hypervisor *hv = engine->hypervisor;
     struct active *active;
+    bool held;
 
     pthread_mutex_lock(&engine->mutex);
+    held = drives(engine, host_id);
     active = map_get(&engine->jobs, seen.id);
     if (active)
         active_wake(engine, active);
     pthread_mutex_unlock(&engine->mutex);
-    if (active || read_row(&seen) < 0)
+    if (active || !held || read_row(&seen) < 0)
         return;
     if (hv->ops->probe(hv, seen.host_id, seen.id, &seen.status) < 0)
         return; /* nothing is known */
@@ -305,7 +326,8 @@ void engine_watch(void *arg, const struct machine_event *event)
 
         active_wake(engine, active);
         metric_add(stale ? METRIC_HYPERVISOR_EVENTS_STALE : METRIC_HYPERVISOR_EVENTS_APPLIED, 1);
-    } else if (event->state == MACHINE_OFF || event->state == MACHINE_ABSENT || event->state == MACHINE_RUNNING) {
+    } else if (drives(engine, event->host_id) &&
+               (event->state == MACHINE_OFF || event->state == MACHINE_ABSENT || event->state == MACHINE_RUNNING)) {
         engine_hint(engine, event->host_id, event->id);
     }
     engine->more_comes = false;

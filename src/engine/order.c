@@ -3,7 +3,7 @@
  * Orders: what an action asks of the engine, written in the action's own transaction. The hot row once, the job once, one
  * event; nothing else for a stop, which is the order that comes by the thousand. The job becomes active after COMMIT.
  */
-#include "engine/active.h"
+#include "engine/lease.h"
 
 struct hand_over {
     struct engine *engine;
@@ -39,6 +39,8 @@ void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *jo
     over->job.instance_id = arena_str(tx_arena(tx), job->instance_id);
     over->job.account_id = arena_str(tx_arena(tx), job->account_id);
     over->host_id = arena_str(tx_arena(tx), host_id);
+    if (str_empty(job->holder))
+        return; /* the node that drives the host picks it up */
     tx_on_commit(tx, hand_over_committed, over);
     tx_after_batch(tx, batch_handed_over, engine);
 }
@@ -46,7 +48,7 @@ void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *jo
 static struct job new_job(struct engine *engine, struct tx *tx, const struct instance *inst, enum job_kind kind,
                           const struct order *order)
 {
-    return (struct job){
+    struct job job = {
         .id = env_sequence(tx_env(tx)),
         .kind = (int)kind,
         .state = JOB_STATE_ACTIVE,
@@ -56,11 +58,12 @@ static struct job new_job(struct engine *engine, struct tx *tx, const struct ins
         .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
         .reason = order->reason,
         .request_id = order->request_id,
-        .holder = engine->node,
-        .epoch = engine->epoch,
         .created_us = tx_now(tx),
         .deadline_us = USEC_NEVER,
     };
+
+    lease_sign(engine, &job, inst->host_id);
+    return job;
 }
 
 static int order_event(struct tx *tx, const struct instance *inst, struct str from, struct str to,
@@ -155,6 +158,8 @@ static int overtake_job(struct engine *engine, struct tx *tx, struct instance *i
     job->deadline_us = MIN_OF(job->deadline_us, tx_now(tx));
     job->step = MAX_OF(job->step, (int64_t)STEP_CUT);
     r = store_job_save(tx, job);
+    if (r >= 0 && engine->shared)
+        r = store_job_poke(tx, job->id); /* it may be another node's */
     if (r < 0)
         return r;
     *overtake = (struct overtake){engine, arena_str(tx_arena(tx), inst->id), job->id, job->deadline_us};

@@ -3,7 +3,7 @@
  * Orders about disks, written in the action's own transaction: the row's new status, the job that brings it about, an event.
  * Where no machine has to be told there is no job, and the row is at once what it is to be.
  */
-#include "engine/active.h"
+#include "engine/lease.h"
 
 int record_disk_event(struct tx *tx, const struct disk *disk, struct str instance_id, struct str from, const struct order *order)
 {
@@ -27,13 +27,12 @@ static int add_job(struct engine *engine, struct tx *tx, enum job_kind kind, con
         .disks = arena_printf(tx_arena(tx), "%.*s ", STR_ARG(disk->id)),
         .reason = order->reason,
         .request_id = order->request_id,
-        .holder = engine->node,
-        .epoch = engine->epoch,
         .created_us = tx_now(tx),
         .deadline_us = USEC_NEVER,
     };
     int r;
 
+    lease_sign(engine, &job, inst ? inst->host_id : STR_NONE);
     r = store_job_insert(tx, &job);
     if (r == 0)
         engine_hand_over(engine, tx, &job, inst ? inst->host_id : STR_NONE);

@@ -85,7 +85,7 @@ static struct reconcile *reconcile_begin(struct engine *engine, struct arena *ar
 
     pthread_mutex_lock(&engine->mutex);
     for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &key, &value);)
-        if (((struct host_slot *)value)->added)
+        if (((struct host_slot *)value)->added && ((struct host_slot *)value)->held)
             arena_push(arena, hosts, count, (struct host_slot *)value);
     pthread_mutex_unlock(&engine->mutex);
     pass->hosts = xcalloc(count + 1, sizeof(pass->hosts[0]));

@@ -185,12 +185,13 @@ static int check_built(struct request *request)
 
 static int check_rate(struct request *request)
 {
+    const struct engine *engine = request->gateway->settings.engine;
     struct limiter *limiter = request->gateway->limiter;
 
     if (!limiter || !request->account)
         return 0;
-    request->retry_after_ms =
-        limiter_take(limiter, request->account->id, request->row->action, request->now);
+    request->retry_after_ms = limiter_take(limiter, request->account->id, request->row->action,
+                                           engine ? engine_nodes(engine) : 1, request->now);
     return request->retry_after_ms > 0 ? fail(&request->fail, E_THROTTLING) : 0;
 }
 

@@ -102,8 +102,9 @@ static struct bucket *bucket_of(struct limiter *limiter, struct str account_id, 
     return bucket;
 }
 
-int64_t limiter_take(struct limiter *limiter, struct str account_id, const char *action, usec_t now)
+int64_t limiter_take(struct limiter *limiter, struct str account_id, const char *action, int64_t nodes, usec_t now)
 {
+    double price = MIN_OF((double)nodes, limiter->burst);
     int64_t wait_ms = 0;
     struct bucket *bucket;
     int r = pthread_mutex_lock(&limiter->mutex);
@@ -112,10 +113,10 @@ int64_t limiter_take(struct limiter *limiter, struct str account_id, const char 
     (void)r; /* only looked at by the assertion */
     bucket = bucket_of(limiter, account_id, action, now);
     fill(limiter, bucket, now);
-    if (bucket->tokens >= 1)
-        bucket->tokens -= 1;
+    if (bucket->tokens >= price)
+        bucket->tokens -= price;
     else
-        wait_ms = (int64_t)((1 - bucket->tokens) * 1000 / limiter->rate) + 1;
+        wait_ms = (int64_t)((price - bucket->tokens) * 1000 / limiter->rate) + 1;
     (void)pthread_mutex_unlock(&limiter->mutex); /* held by us */
     return wait_ms;
 }

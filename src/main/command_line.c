@@ -9,7 +9,7 @@
 
 #define HELP_BYTES_MAX ((size_t)1 << 20)
 
-enum word { WORD_CONFIG, WORD_DATA, WORD_LISTEN, WORD_LISTEN_TLS, WORD_ADMIN, WORD_STORE, WORD_HYPERVISOR, WORD_CLOCK, WORD_SET,
+enum word { WORD_CONFIG, WORD_DATA, WORD_LISTEN, WORD_LISTEN_TLS, WORD_ADMIN, WORD_STORE, WORD_NODE, WORD_HYPERVISOR, WORD_CLOCK, WORD_SET,
             WORD_PRINT_CONFIG, WORD_VERSION, WORD_HELP };
 
 static const struct word_row {
@@ -23,6 +23,7 @@ static const struct word_row {
     [WORD_LISTEN_TLS] = {"--listen-tls", "HOST:PORT", "Where it answers over HTTPS; without http.tls_certificate with one made in DIR."},
     [WORD_ADMIN] = {"--admin", "HOST:PORT", "Where /healthz, /readyz and /metrics answer. Default: nowhere."},
     [WORD_STORE] = {"--store", "URL", "The store: sqlite:FILE or postgresql://… Default sqlite:DIR/ecsd.db."},
+    [WORD_NODE] = {"--node", "NAME", "This node's name among those that share a PostgreSQL. Default local."},
     [WORD_HYPERVISOR] = {"--hypervisor", "URL", "Where machines run: sim (default, complete simulated hosts), libvirt (real ones on this\n                            computer), or a URI: qemu:///system, qemu+ssh://HOST/system."},
     [WORD_CLOCK] = {"--clock", "real|virtual", "With virtual, time moves only by `ecsctl clock advance`. Default real."},
     [WORD_SET] = {"--set", "NAME=VALUE", "Set an option; may be given many times."},
@@ -89,6 +90,17 @@ static enum command_result take_clock(struct command_line *line, const char *val
     return COMMAND_BAD;
 }
 
+#define NODE_BYTES_MAX 63
+
+static enum command_result take_node(struct command_line *line, const char *value)
+{
+    line->node = str_from(value);
+    if (str_is_token(line->node) && line->node.len <= NODE_BYTES_MAX)
+        return COMMAND_RUN;
+    (void)fprintf(stderr, "ecsd: --node is a name of 1 to %d printable ASCII characters without blanks, not \"%s\"\n", NODE_BYTES_MAX, value);
+    return COMMAND_BAD;
+}
+
 static enum command_result take_word(struct reading *reading, enum word word, const char *value)
 {
     struct command_line *line = reading->line;
@@ -112,6 +124,8 @@ static enum command_result take_word(struct reading *reading, enum word word, co
     case WORD_STORE:
         line->store = value;
         break;
+    case WORD_NODE:
+        return take_node(line, value);
     case WORD_HYPERVISOR:
         line->hypervisor = str_from(value);
         break;
@@ -186,7 +200,7 @@ enum command_result command_line_read(int argc, char **argv, struct arena *arena
     struct reading reading = {.line = ret, .arena = arena};
     struct fail fail;
 
-    *ret = (struct command_line){.listen = STR("127.0.0.1:8088"), .hypervisor = STR("sim")};
+    *ret = (struct command_line){.listen = STR("127.0.0.1:8088"), .hypervisor = STR("sim"), .node = STR("local")};
     option_set_init(&ret->options, arena);
     for (int i = 1; i < argc; i++) {
         enum command_result result = take_argument(&reading, argc, argv, &i);

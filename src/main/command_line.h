@@ -17,6 +17,7 @@ struct command_line {
     struct str listen_tls;  /* absent: none */
     struct str listen_admin;
     struct str hypervisor;
+    struct str node;        /* its name among those that share the store */
     const char *store;      /* NULL: SQLite in the data folder */
     bool virtual_clock;
     struct option_set options;

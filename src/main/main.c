@@ -231,6 +231,7 @@ static int start_store(struct daemon *daemon, struct fail *fail)
         .cache_mib = options->store_cache_mib,
         .checkpoint_ms = options->store_checkpoint_ms,
         .folder = daemon->line.data,
+        .node = daemon->line.node,
         .env = daemon->env,
     };
     const char *url = daemon->line.store;
@@ -263,7 +264,8 @@ static int open_engine(struct daemon *daemon, struct fail *fail)
         .hypervisor = daemon->hypervisor,
         .env = daemon->env,
         .options = &daemon->line.options.values,
-        .node = STR("local"),
+        .node = daemon->line.node,
+        .shared = store_is_shared(daemon->store),
     };
 
     return engine_open(&settings, fail, &daemon->engine);

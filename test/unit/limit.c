@@ -18,23 +18,41 @@ static void a_bucket_empties_and_fills(void **state)
 
     (void)state; /* needs none */
     for (int i = 0; i < 3; i++)
-        assert_int_equal(limiter_take(limiter, STR("a"), "StopInstance", START), 0);
-    wait_ms = limiter_take(limiter, STR("a"), "StopInstance", START);
+        assert_int_equal(limiter_take(limiter, STR("a"), "StopInstance", 1, START), 0);
+    wait_ms = limiter_take(limiter, STR("a"), "StopInstance", 1, START);
     assert_in_range(wait_ms, 100, 101);
     /* Others are not touched. */
-    assert_int_equal(limiter_take(limiter, STR("a"), "StartInstance", START), 0);
-    assert_int_equal(limiter_take(limiter, STR("b"), "StopInstance", START), 0);
+    assert_int_equal(limiter_take(limiter, STR("a"), "StartInstance", 1, START), 0);
+    assert_int_equal(limiter_take(limiter, STR("b"), "StopInstance", 1, START), 0);
     /* What was told as waiting time is enough. */
     assert_int_equal(
-        limiter_take(limiter, STR("a"), "StopInstance", START + wait_ms * USEC_PER_MSEC), 0);
-    assert_true(limiter_take(limiter, STR("a"), "StopInstance", START + wait_ms * USEC_PER_MSEC) >
+        limiter_take(limiter, STR("a"), "StopInstance", 1, START + wait_ms * USEC_PER_MSEC), 0);
+    assert_true(limiter_take(limiter, STR("a"), "StopInstance", 1, START + wait_ms * USEC_PER_MSEC) >
                 0);
     /* It never holds more than the burst, and a clock that steps back takes nothing. */
     for (int i = 0; i < 3; i++)
         assert_int_equal(
-            limiter_take(limiter, STR("a"), "StopInstance", START + 3600 * USEC_PER_SEC), 0);
-    assert_true(limiter_take(limiter, STR("a"), "StopInstance", START) > 0);
+            limiter_take(limiter, STR("a"), "StopInstance", 1, START + 3600 * USEC_PER_SEC), 0);
+    assert_true(limiter_take(limiter, STR("a"), "StopInstance", 1, START) > 0);
     assert_null(limiter_free(limiter));
+    (void)env_free(env);
+}
+
+/* What one of three nodes lets through is a third; a burst that is smaller than that is still one call. */
+static void nodes_share(void **state)
+{
+    struct env *env = env_new_seeded(1, START);
+    struct limiter *limiter = limiter_new(env, 30, 9);
+    struct limiter *small = limiter_new(env, 1, 1);
+
+    (void)state; /* needs none */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(limiter_take(limiter, STR("a"), "StopInstance", 3, START), 0);
+    assert_in_range(limiter_take(limiter, STR("a"), "StopInstance", 3, START), 100, 101);
+    assert_int_equal(limiter_take(small, STR("a"), "StopInstance", 3, START), 0);
+    assert_in_range(limiter_take(small, STR("a"), "StopInstance", 3, START), 1000, 1001);
+    (void)limiter_free(small);
+    (void)limiter_free(limiter);
     (void)env_free(env);
 }
 
@@ -47,10 +65,10 @@ static void buckets_are_bounded(void **state)
     (void)state; /* needs none */
     for (int i = 0; i < 3 * LIMIT_BUCKETS; i++) {
         (void)snprintf(account, sizeof(account), "%d", i);
-        assert_int_equal(limiter_take(limiter, str_from(account), "A", START), 0);
+        assert_int_equal(limiter_take(limiter, str_from(account), "A", 1, START), 0);
     }
-    assert_int_equal(limiter_take(limiter, STR("last"), "A", START), 0);
-    assert_true(limiter_take(limiter, STR("last"), "A", START) > 0);
+    assert_int_equal(limiter_take(limiter, STR("last"), "A", 1, START), 0);
+    assert_true(limiter_take(limiter, STR("last"), "A", 1, START) > 0);
     (void)limiter_free(limiter);
     (void)env_free(env);
 }
@@ -104,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bucket_empties_and_fills),
+        cmocka_unit_test(nodes_share),
         cmocka_unit_test(buckets_are_bounded),
         cmocka_unit_test(a_nonce_counts_once_per_key),
         cmocka_unit_test(a_nonce_is_known_until_it_expires),

@@ -220,6 +220,7 @@ static void make_ready(struct engine *engine, struct active *active)
     list_remove(&active->blocked);
     active->state = ACTIVE_READY;
     active->woken = false;
+    engine->ready_count++;
     active->ready_us = env_now(engine->env);
     list_append(&active->host->ready, &active->link);
     host_slot_queue(engine, active->host);
@@ -246,6 +247,7 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
     if (!active->host->present && !str_empty(host_id))
         chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */
     (void)map_put(&engine->jobs, active->key, active);
+    gauge_add(engine, active);
     metric_add(METRIC_JOBS_ACTIVE, 1);
     engine->adopted++;
     engine->more_comes = true; /* engine_hand_over calls when the whole batch is here */
@@ -292,6 +294,7 @@ void active_end(struct engine *engine, struct active *active)
     list_remove(&active->blocked);
     if (map_get(&engine->jobs, active->key) == active)
         (void)map_take(&engine->jobs, active->key);
+    gauge_drop(engine, active);
     metric_add(METRIC_JOBS_ACTIVE, -1);
     (void)xfree(active);
 }
@@ -314,6 +317,7 @@ struct active *active_take(struct engine *engine)
     host_slot_queue(engine, host);
     assert(active->state == ACTIVE_READY);
     active->state = ACTIVE_RUNNING;
+    engine->ready_count--;
     active->woken = false;
     job_back(engine, active);
     active->taken_step = active->job.step;
@@ -359,6 +363,7 @@ void active_free_all(struct engine *engine)
     list_for_each_safe (node, &engine->hints)
         (void)xfree(list_item(node, struct hint, link));
     engine->heap = xfree(engine->heap);
+    engine->gauge_jobs = xfree(engine->gauge_jobs);
 }
 
 void engine_due(struct engine *engine, usec_t due_us)

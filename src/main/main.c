@@ -289,8 +289,8 @@ static const char *unready(void *arg)
 /* What the rings count whose labels base does not know. */
 static void print_metrics(void *arg, struct buf *out)
 {
-    (void)arg;
     gateway_metrics(out);
+    engine_metrics(arg, out);
 }
 
 static int open_http(struct daemon *daemon, struct fail *fail)

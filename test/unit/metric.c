@@ -75,6 +75,17 @@ static void prints_histograms(void **state)
     assert_true(prints("ecsd_batch_writes_sum 3\n"));
 }
 
+static void prints_seconds_on_both_sides_of_zero(void **state)
+{
+    (void)state;
+    metric_set(METRIC_LEASE, 2500000);
+    assert_true(prints("# TYPE ecsd_lease_seconds gauge\necsd_lease_seconds 2.500000\n"));
+    metric_set(METRIC_LEASE, -1);
+    assert_true(prints("\necsd_lease_seconds -0.000001\n"));
+    metric_set(METRIC_LEASE, INT64_MIN);
+    assert_true(prints("\necsd_lease_seconds -9223372036854.775808\n"));
+}
+
 /* What the ring above prints: any text as a label's value, and nothing of these rows from metric_print. */
 static void prints_labels_of_others(void **state)
 {
@@ -110,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_counters_and_gauges),
         cmocka_unit_test(prints_histograms),
+        cmocka_unit_test(prints_seconds_on_both_sides_of_zero),
         cmocka_unit_test(prints_labels_of_others),
         cmocka_unit_test(counts_from_all_threads),
     };

@@ -112,12 +112,15 @@ static void print_text(struct buf *out, struct str text)
     }
 }
 
-/* name="value",… without the braces: `le` may follow. */
+/* name="value",… without the braces: `le` may follow. `values` is NULL for a row without `labels`. */
 static void print_labels(struct buf *out, const struct metric_row *row, const struct str *values)
 {
+    size_t count = values ? row->label_count : 0;
+
+    assert(count == row->label_count);
     if (row->label)
         buf_add_cstr(out, row->label);
-    for (size_t i = 0; i < row->label_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         buf_printf(out, "%s%s=\"", i > 0 ? "," : "", row->labels[i]);
         print_text(out, values[i]);
         buf_add_char(out, '"');

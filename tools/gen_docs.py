@@ -156,13 +156,16 @@ def environment_name(option):
 
 
 def metric_values(metric):
-    """What stands behind a metric's name: its label's values or its buckets."""
+    """What stands behind a metric's name: its labels, with their values where there are few, and its buckets."""
+    words = []
     if metric.values:
-        return f"`{metric.label}`: " + ", ".join(f"`{value}`" for value in metric.values)
+        words.append(f"`{metric.label}`: " + ", ".join(f"`{value}`" for value in metric.values))
+    if metric.labels:
+        words.append(", ".join(f"`{label}`" for label in metric.labels))
     if metric.buckets:
         scale = 1000000 if metric.unit == "us" else 1
-        return "buckets " + ", ".join(f"{bound / scale:g}" for bound in metric.buckets)
-    return ""
+        words.append("buckets " + ", ".join(f"{bound / scale:g}" for bound in metric.buckets))
+    return "; ".join(words)
 
 
 def options_page(options, metrics):

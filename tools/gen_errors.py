@@ -16,12 +16,15 @@ def header(rows):
 
 def source(rows):
     """The table, indexed by the enum."""
+    first = {}
+    for row in rows:
+        first.setdefault(row.code, row.name)
     lines = [apilib.MADE_BY.format(tool="gen_errors.py"), '#include "base/fail.h"\n\n',
              "const struct error_row error_rows[E_COUNT] = {\n",
-             '    [E_NONE] = {.name = "E_NONE", .code = "", .message = "", .status = 200},\n']
+             '    [E_NONE] = {.name = "E_NONE", .code = "", .message = "", .status = 200, .first = E_NONE},\n']
     for row in rows:
         cells = [f".name = {apilib.c_text(row.name)}", f".code = {apilib.c_text(row.code)}",
-                 f".status = {row.status}", f".message = {apilib.c_text(row.message)}"]
+                 f".status = {row.status}", f".first = {first[row.code]}", f".message = {apilib.c_text(row.message)}"]
         if row.current_message is not None:
             cells.append(f".current_message = {apilib.c_text(row.current_message)}")
         if row.current_status:

@@ -322,6 +322,8 @@ class Documents(unittest.TestCase):
         self.assertIn("| `ecsd_commits_total` | counter | `result`: `ok`, `failed` | ", page)
         self.assertIn("| `ecsd_commit_seconds` | histogram | buckets 0.0001, 0.00025, ", page)
         self.assertIn("| `ecsd_batch_writes` | histogram | buckets 1, 2, 4, ", page)
+        self.assertIn("| `ecsd_action_calls_total` | counter | `action`, `code` | ", page)
+        self.assertIn("| `ecsd_call_seconds` | histogram | `action`; buckets 0.0001, ", page)
 
     def test_a_stale_page_is_found(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -200,6 +200,10 @@ class Facts(unittest.TestCase):
         """The first row of a type."""
         return next(row for row in rows if row["type"] == kind)
 
+    def labelled(self, rows):
+        """The first metric whose label values somebody else knows."""
+        return next(row for row in rows if "labels" in row)
+
     def test_real_facts_pass(self):
         self.check(gen_options, "config.json", lambda rows: None)
         self.check(gen_metrics, "metrics.json", lambda rows: None)
@@ -242,6 +246,18 @@ class Facts(unittest.TestCase):
             lambda rows: self.first(rows, "histogram").update(buckets=[2, 1]),
             lambda rows: self.first(rows, "histogram").update(unit="one"),
             lambda rows: self.first(rows, "histogram").pop("unit"),
+            lambda rows: self.first(rows, "gauge").update(unit="us"),
+            lambda rows: self.first(rows, "gauge").update(unit="one"),
+            lambda rows: self.first(rows, "counter").update(unit="us"),
+            lambda rows: self.first(rows, "gauge").update(help="A \\ is an escape."),
+            lambda rows: self.first(rows, "gauge").update(help="Two\nlines."),
+            lambda rows: self.labelled(rows).update(labels=[]),
+            lambda rows: self.labelled(rows).update(labels="action"),
+            lambda rows: self.labelled(rows).update(labels=["a", "b", "c", "d"]),
+            lambda rows: self.labelled(rows).update(labels=["a", "a"]),
+            lambda rows: self.labelled(rows).update(labels=["Action"]),
+            lambda rows: self.labelled(rows).update(labels=["le"]),
+            lambda rows: self.labelled(rows).update(label="result", values=["ok"]),
         ]
         for i, change in enumerate(changes):
             with self.subTest(change=i), self.assertRaises(apilib.ApiError):

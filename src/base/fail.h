@@ -44,6 +44,7 @@ struct error_row {
     const char *code;    /* "InvalidInstanceId.NotFound" */
     const char *message; /* template */
     int status;          /* HTTP */
+    enum error_code first; /* the first row with the same code: who counts by code counts there */
     const char *current_message; /* NULL: the same in every profile */
     int current_status;          /* 0: the same */
 };

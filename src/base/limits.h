@@ -10,6 +10,7 @@
 #define LIMIT_REQUEST_LINE_BYTES (128u * 1024)   /* UserData travels in the query (protocol.md §2) */
 #define LIMIT_HEADERS_BYTES (64u * 1024)         /* all header lines together */
 #define LIMIT_REPLY_BYTES (16u * 1024 * 1024)    /* 100 instances with everything are under 1 MiB */
+#define LIMIT_METRICS_BYTES (8u * 1024 * 1024)    /* every built action with every code of api/errors.txt: under 5 MiB */
 #define LIMIT_CALL_ARENA_BYTES (64u * 1024 * 1024) /* memory of one call: body, parameters, reply */
 #define LIMIT_STEP_ARENA_BYTES (8u * 1024 * 1024)  /* memory of one job step */
 #define LIMIT_BATCH_OPS 1024                     /* writes in one transaction */

@@ -222,6 +222,7 @@ static void make_ready(struct engine *engine, struct active *active)
     list_remove(&active->blocked);
     active->state = ACTIVE_READY;
     active->woken = false;
+    engine->ready_count++;
     active->ready_us = env_now(engine->env);
     list_append(&active->host->ready, &active->link);
     host_slot_queue(engine, active->host);
@@ -237,6 +238,7 @@ static bool active_poke(struct engine *engine, const struct job *job)
         return false;
     if (ends && job->step >= STEP_CUT) /* a forced order: nothing else moves the row of a job that is ours */
         active->overtaken_us = MIN_OF(active->overtaken_us, job->deadline_us);
+    gauge_deadline(engine, active, job->deadline_us);
     active_wake(engine, active);
     return true;
 }
@@ -267,6 +269,7 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
     if (!active->host->present && !str_empty(host_id))
         chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */
     (void)map_put(&engine->jobs, active->key, active);
+    gauge_add(engine, active);
     metric_add(METRIC_JOBS_ACTIVE, 1);
     engine->adopted++;
     engine->more_comes = true; /* engine_hand_over calls when the whole batch is here */
@@ -317,6 +320,9 @@ void active_end(struct engine *engine, struct active *active)
     list_remove(&active->blocked);
     if (map_get(&engine->jobs, active->key) == active)
         (void)map_take(&engine->jobs, active->key);
+    gauge_drop(engine, active);
+    if (active->state == ACTIVE_READY) /* its host is another node's */
+        engine->ready_count--;
     metric_add(METRIC_JOBS_ACTIVE, -1);
     (void)xfree(active);
 }
@@ -367,6 +373,7 @@ struct active *active_take(struct engine *engine)
     host_slot_queue(engine, host);
     assert(active->state == ACTIVE_READY);
     active->state = ACTIVE_RUNNING;
+    engine->ready_count--;
     active->woken = false;
     job_back(engine, active);
     active->taken_step = active->job.step;
@@ -412,6 +419,7 @@ void active_free_all(struct engine *engine)
     list_for_each_safe (node, &engine->hints)
         (void)xfree(list_item(node, struct hint, link));
     engine->heap = xfree(engine->heap);
+    engine->gauge_jobs = xfree(engine->gauge_jobs);
 }
 
 void engine_due(struct engine *engine, usec_t due_us)

@@ -63,6 +63,7 @@ struct active {
     usec_t ready_us;     /* READY since */
     usec_t wake_us;
     size_t heap_at;
+    size_t gauge_at;     /* in engine.gauge_jobs */
     int64_t taken_step; /* of the job when its worker took it */
     int64_t taken_attempts;
     /* the worker's */
@@ -86,6 +87,7 @@ struct host_slot {
     char *id_text;
     char *url_text;
     bool present;       /* in the store's table at the last look */
+    int state;          /* enum host_state: what the operator had set there */
     bool added;         /* the hypervisor took it */
     bool queued;        /* in engine.ready_hosts */
     bool silent;        /* did not answer when it was last asked */
@@ -93,6 +95,7 @@ struct host_slot {
     bool was_held;      /* lease_settle's */
     bool leaving;       /* nothing new is begun at it: another node is to have it */
     size_t running;
+    size_t jobs;        /* active ones of it, in every state */
     struct list link;   /* in engine.ready_hosts */
     struct list ready;  /* active.link */
     struct list blocked; /* active.blocked: to be woken when the host answers again */
@@ -108,6 +111,14 @@ struct hint {
     struct str host_id;
     struct str id;
     char text[];
+};
+
+/* What gauge.c has to know of each active job, side by side: a hundred thousand are looked at in less than a millisecond. */
+struct gauge_job {
+    usec_t created_us;
+    usec_t deadline_us; /* later by engine.back_us as it was then; USEC_NEVER: none */
+    struct active *active;
+    int kind;
 };
 
 /* When a screen may be shown again. */
@@ -160,6 +171,10 @@ struct engine {
     struct active **heap;
     size_t heap_count;
     size_t heap_capacity;
+    struct gauge_job *gauge_jobs; /* in no order */
+    size_t gauge_count;
+    size_t gauge_capacity;
+    size_t ready_count; /* jobs that are READY */
     size_t host_limit;
     struct chore chores[CHORE_COUNT];
     usec_t timer_until_us;
@@ -246,6 +261,15 @@ void engine_due(struct engine *engine, usec_t due_us);
 void engine_call_worker(struct engine *engine);
 /* CHORE is due at `due_us` or earlier. */
 void chore_due(struct engine *engine, enum chore_id id, usec_t due_us);
+
+/* ── gauge.c: what is kept for engine_metrics. They need the mutex. ── */
+
+/* A job that has its host becomes active. */
+void gauge_add(struct engine *engine, struct active *active);
+/* It is none any more. */
+void gauge_drop(struct engine *engine, struct active *active);
+/* Its deadline came forward. */
+void gauge_deadline(struct engine *engine, const struct active *active, usec_t deadline_us);
 
 /* ── steps.c: the tables and their interpreter ── */
 

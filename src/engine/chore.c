@@ -287,6 +287,7 @@ static void note_host(struct engine *engine, const struct host *row)
     struct host_slot *host = host_slot_get(engine, row->id, true);
 
     host->present = !lease_is_foreign(engine, row);
+    host->state = row->state;
     if (host->url_text && str_eq(str_from(host->url_text), row->url))
         return;
     host->url_text = xfree(host->url_text);

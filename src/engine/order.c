@@ -137,6 +137,7 @@ static void overtake_committed(void *arg)
     active = map_get(&engine->jobs, overtake->instance_id);
     if (active && active->job.id == overtake->job_id) {
         active->overtaken_us = overtake->deadline_us;
+        gauge_deadline(engine, active, overtake->deadline_us);
         active_wake(engine, active);
     }
     pthread_mutex_unlock(&engine->mutex);

@@ -212,7 +212,9 @@ static void count_record(const struct active *active, usec_t now)
 /* The job goes on at the host that the row names now. */
 static void follow_move(struct engine *engine, struct active *active)
 {
+    active->host->jobs--;
     active->host = active->moved_to;
+    active->host->jobs++;
     active->next_cut_us = 0;
     active->cut_level = 0;
     if (!active->host->present)

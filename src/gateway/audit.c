@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "gateway/tally.h"
 
 #define TEXT_MAX_BYTES 64 /* what clients can make up is cut in the log */
 
@@ -26,7 +27,7 @@ static void count(const struct request *request, int status, usec_t took_us)
         metric_add(METRIC_CALLS_OK, 1);
     else
         metric_add(status < 500 ? METRIC_CALLS_REFUSED : METRIC_CALLS_FAILED, 1);
-    metric_observe(METRIC_CALL, took_us);
+    tally_call(request->row, status < 400 ? E_NONE : code, took_us);
     if (code == E_THROTTLING)
         metric_add(METRIC_THROTTLED, 1);
     if (is_about_signature(code))

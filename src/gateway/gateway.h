@@ -9,6 +9,7 @@
 #pragma once
 
 #include "actions/actions.h"
+#include "base/buf.h"
 
 struct gateway;
 
@@ -60,3 +61,6 @@ void gateway_handle(struct gateway *gateway, const struct call *call, gateway_su
 
 /* An error reply outside the pipeline (too large, bad syntax): same envelope. */
 void gateway_refuse(struct gateway *gateway, const struct call *call, enum error_code code, struct reply *ret_reply);
+
+/* The metrics by action, as Prometheus reads them. */
+void gateway_metrics(struct buf *out);

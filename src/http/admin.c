@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operator's listener: is it alive, is it ready, what does it count. */
+#include "base/limits.h"
 #include "base/metric.h"
 #include "http/internal.h"
-
-#define METRICS_BYTES_MAX ((size_t)1 << 20)
 
 static void reply_text(struct reply *reply, int status, struct str type, struct str body)
 {
@@ -15,10 +14,13 @@ static void reply_text(struct reply *reply, int status, struct str type, struct 
 
 static void reply_metrics(struct http *http, const struct call *call, struct reply *reply)
 {
+    const struct http_settings *settings = &http->settings;
     struct buf text;
 
-    buf_init(&text, METRICS_BYTES_MAX);
+    buf_init(&text, LIMIT_METRICS_BYTES);
     metric_set(METRIC_BUFFERED_BYTES, atomic_load(&http->buffered_bytes));
+    if (settings->metrics) /* first: it sets some of those that metric_print prints */
+        settings->metrics(settings->metrics_arg, &text);
     metric_print(&text);
     reply_text(reply, text.full ? 500 : 200, STR("text/plain; version=0.0.4; charset=utf-8"),
                arena_str(call->arena, buf_str(&text)));

@@ -29,6 +29,9 @@ struct http_settings {
     /* /readyz: why no call should be sent here, one line; NULL: nothing is wrong. Absent: never anything. */
     const char *(*unready)(void *arg);
     void *unready_arg;
+    /* /metrics: whole families that rings inside count themselves. Absent: none. */
+    void (*metrics)(void *arg, struct buf *out);
+    void *metrics_arg;
 };
 
 /* Binds and listens: from here on clients queue. Settings' texts must outlive it. -E_INVALID, -E_EXISTS (port in use), -E_IO. */

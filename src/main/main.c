@@ -288,6 +288,13 @@ static const char *unready(void *arg)
     return engine_unready(arg);
 }
 
+/* What the rings count whose labels base does not know. */
+static void print_metrics(void *arg, struct buf *out)
+{
+    gateway_metrics(out);
+    engine_metrics(arg, out);
+}
+
 static int open_http(struct daemon *daemon, struct fail *fail)
 {
     struct http_settings settings = {
@@ -301,6 +308,8 @@ static int open_http(struct daemon *daemon, struct fail *fail)
         .dir = daemon->line.data,
         .unready = unready,
         .unready_arg = daemon->engine,
+        .metrics = print_metrics,
+        .metrics_arg = daemon->engine,
     };
 
     settings.health = arena_printf(&daemon->arena, "{\"status\":\"ok\",\"version\":\"%s\",\"machines\":\"%.*s\",\"clock\":\"%s\"}\n",

@@ -88,7 +88,7 @@ class Race:
 
     def __init__(self, seed, pairs=8, settings=None):
         self.chance, self.seed = random.Random(seed), seed
-        self.ecs = Daemon(settings={**SETTINGS, **(settings or {})})
+        self.ecs = Daemon("--admin", "127.0.0.1:0", settings={**SETTINGS, **(settings or {})})
         self.deaths, self.ends, self.final = [], [], []
         self.knobs = itertools.cycle(KNOBS)
         try:

@@ -12,6 +12,9 @@ import unittest
 from linear import ACCEPTED, REFUSED
 from race import HOST_ID, IMAGE, REGION, SIGNALS, Race
 
+from exposition import parse  # test/api, which race has put on the path
+from test_operator import admin_get
+
 SECONDS = float(os.environ.get("ECSD_RACE_SECONDS", "4"))  # of calls, per test
 SEED = int(os.environ.get("ECSD_RACE_SEED", "1"))
 
@@ -118,7 +121,10 @@ class Operator:
             self.ctl(*words)
         self.race.call("DescribeInstances", PageSize=5)
         for path in ("/metrics", "/readyz", "/healthz"):
-            self.ecs.send("GET", path)
+            status, text = admin_get(self.ecs, path)
+            assert status == 200 or path == "/readyz", (path, status)
+            if path == "/metrics":
+                parse(text)
         self.ecs.raw(b"GET / HTTP/1.1\r\nHost: x\r\n")  # half a request, and gone
 
     def disks(self):

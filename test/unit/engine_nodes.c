@@ -99,8 +99,10 @@ static struct nodes *begin(size_t count)
 
 static void finish(struct nodes *nodes)
 {
-    for (size_t i = 0; i < NODES; i++)
+    for (size_t i = 0; i < NODES; i++) {
+        assert_true(!nodes->engine[i] || nodes->engine[i]->ready_count <= nodes->engine[i]->jobs.count);
         down(nodes, i);
+    }
     nodes->world->engine = NULL;
     world_close(nodes->world);
 }

@@ -4,6 +4,7 @@
 #include "unit/gateway_kit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* ── what real clients send ── */
@@ -582,6 +583,50 @@ static void refused_outside_the_pipeline(void **state)
     assert_true(str_contains(reply.body, STR("<Error><RequestId>")));
 }
 
+static double metric_value(const char *line)
+{
+    struct str wanted = str_from(line);
+    struct str text;
+    struct buf out;
+    double value = 0;
+
+    buf_init(&out, LIMIT_METRICS_BYTES);
+    gateway_metrics(&out);
+    for (text = buf_str(&out); text.len > wanted.len; text.ptr++, text.len--)
+        if (str_starts(text, wanted))
+            value = strtod(text.ptr + wanted.len, NULL);
+    buf_done(&out);
+    return value;
+}
+
+/* Each call once, with what its caller was told: also of those that the handler or nobody saw. */
+static void calls_are_counted_by_action_and_code(void **state)
+{
+    static const struct {
+        const char *query;
+        const char *line;
+    } calls[] = {
+        {"Action=StopInstance&InstanceId=i-1", "{action=\"StopInstance\",code=\"ok\"} "},
+        {"Action=StopInstance&InstanceId=i-refused", "{action=\"StopInstance\",code=\"IncorrectInstanceStatus\"} "},
+        {"Action=StopInstance&InstanceId=i-broken", "{action=\"StopInstance\",code=\"ServiceUnavailable\"} "},
+        {"Action=DescribeZones&RegionId=cn-hangzhou", "{action=\"DescribeZones\",code=\"ok\"} "},
+        {"Action=CreateCommand", "{action=\"other\",code=\"UnsupportedOperation\"} "},
+        {"Action=NoSuch", "{action=\"other\",code=\"InvalidAction.NotFound\"} "},
+    };
+    struct kit *kit = *state;
+
+    for (size_t i = 0; i < countof(calls); i++) {
+        struct call call = kit_v1(kit, calls[i].query);
+        struct str line = arena_printf(&kit->arena, "ecsd_action_calls_total%s", calls[i].line);
+        double before = metric_value(line.ptr);
+
+        kit_send(kit, &call);
+        print_message("%d %s\n", kit->reply.status, line.ptr);
+        assert_true(metric_value(line.ptr) > before && metric_value(line.ptr) < before + 2);
+    }
+    assert_true(metric_value("ecsd_call_seconds_count{action=\"StopInstance\"} ") >= 3);
+}
+
 /* The largest and nastiest that http lets in: answered, within the call's memory. */
 static void abuse_is_bounded(void **state)
 {
@@ -687,6 +732,7 @@ int main(void)
         TEST(preflight),
         TEST(the_operator_has_its_own_socket),
         TEST(refused_outside_the_pipeline),
+        TEST(calls_are_counted_by_action_and_code),
         TEST(abuse_is_bounded),
         TEST(the_cost_of_a_call_is_shown),
         TEST(bad_options_are_refused),

@@ -9,20 +9,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "hypervisor/journal_impl.h"
 
-#define JOURNAL_MAGIC "ecsd-sim"
-#define JOURNAL_VERSION 1
 #define JOURNAL_REWRITE_MIN_BYTES                                                                  \
     (8 * 1024 * 1024)                     /* below this, replaying is quicker than noticing */
 #define JOURNAL_WRITE_BYTES (256u * 1024) /* per write(2) while rewriting */
-
-struct journal_header {
-    char magic[8];
-    uint32_t crc; /* of what follows */
-    uint32_t version;
-    char boot_id[48];
-};
-static_assert(sizeof(struct journal_header) == 64, "no holes in the file");
 
 /* CRC-32 of ISO-HDLC, four bits at a time: short records don't repay a larger table. */
 static uint32_t crc_add(uint32_t crc, const void *bytes, size_t len)
@@ -42,7 +33,7 @@ static uint32_t crc_add(uint32_t crc, const void *bytes, size_t len)
     return ~crc;
 }
 
-static uint32_t record_crc(const struct journal_record *record, struct str tail)
+uint32_t journal_record_crc(const struct journal_record *record, struct str tail)
 {
     const char *bytes = (const char *)record + sizeof(record->crc);
 
@@ -54,7 +45,7 @@ static size_t padded(size_t len)
     return (len + 7) / 8 * 8;
 }
 
-static int error_of_errno(int number)
+int journal_error(int number)
 {
     return number == ENOSPC || number == EDQUOT || number == EFBIG ? -E_NO_SPACE : -E_IO;
 }
@@ -67,7 +58,7 @@ static int write_at(int fd, const char *bytes, size_t len, int64_t offset)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return n < 0 ? error_of_errno(errno) : -E_IO;
+            return n < 0 ? journal_error(errno) : -E_IO;
         bytes += n;
         len -= (size_t)n;
         offset += n;
@@ -75,9 +66,9 @@ static int write_at(int fd, const char *bytes, size_t len, int64_t offset)
     return 0;
 }
 
-static struct journal_header header_make(const char *boot_id)
+struct journal_header journal_header_make(const char *boot_id, uint64_t marker)
 {
-    struct journal_header header = {.version = JOURNAL_VERSION};
+    struct journal_header header = {.version = marker ? JOURNAL_SHARED : JOURNAL_PRIVATE, .marker = marker};
 
     memcpy(header.magic, JOURNAL_MAGIC, sizeof(header.magic));
     memcpy(header.boot_id, boot_id, MIN_OF(strlen(boot_id), sizeof(header.boot_id) - 1));
@@ -86,9 +77,17 @@ static struct journal_header header_make(const char *boot_id)
     return header;
 }
 
+bool journal_header_is_good(const struct journal_header *header)
+{
+    size_t rest_bytes = sizeof(*header) - offsetof(struct journal_header, version);
+
+    return memcmp(header->magic, JOURNAL_MAGIC, sizeof(header->magic)) == 0 &&
+           header->crc == crc_add(0, &header->version, rest_bytes);
+}
+
 /* ── opening ── */
 
-static bool all_zero(const char *bytes, size_t len)
+bool journal_all_zero(const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (bytes[i])
@@ -97,7 +96,7 @@ static bool all_zero(const char *bytes, size_t len)
 }
 
 /* Returns the offset behind the last good record, or a failure of `read`. */
-static int64_t read_records(const char *bytes, int64_t size_bytes, journal_read_fn read, void *arg)
+int64_t journal_read_private(const char *bytes, int64_t size_bytes, journal_read_fn read, void *arg)
 {
     int64_t offset = sizeof(struct journal_header);
 
@@ -112,8 +111,8 @@ static int64_t read_records(const char *bytes, int64_t size_bytes, journal_read_
         if (record.tail_bytes > JOURNAL_TAIL_MAX || next > size_bytes)
             break;
         tail = str_slice(bytes + offset + sizeof(record), record.tail_bytes);
-        if (record_crc(&record, tail) != record.crc ||
-            !all_zero(tail.ptr + tail.len, padded(tail.len) - tail.len))
+        if (journal_record_crc(&record, tail) != record.crc ||
+            !journal_all_zero(tail.ptr + tail.len, padded(tail.len) - tail.len))
             break;
         r = read(arg, &record, tail);
         if (r < 0)
@@ -125,10 +124,10 @@ static int64_t read_records(const char *bytes, int64_t size_bytes, journal_read_
 
 static int journal_make(struct journal *journal, const char *boot_id)
 {
-    struct journal_header header = header_make(boot_id);
+    struct journal_header header = journal_header_make(boot_id, 0);
 
     if (ftruncate(journal->fd, 0) < 0)
-        return error_of_errno(errno);
+        return journal_error(errno);
     journal->size_bytes = sizeof(header);
     journal->same_boot = true;
     return write_at(journal->fd, (const char *)&header, sizeof(header), 0);
@@ -138,21 +137,24 @@ static int journal_load_bytes(struct journal *journal, const char *bytes, int64_
                               const char *boot_id, journal_read_fn read, void *arg,
                               struct fail *fail)
 {
-    struct journal_header want = header_make(boot_id);
+    struct journal_header want = journal_header_make(boot_id, 0);
     struct journal_header have;
     int64_t end;
 
     memcpy(&have, bytes, sizeof(have));
-    if (all_zero(bytes,
-                 sizeof(have))) /* what a power failure leaves of a file that was never synced */
+    if (journal_all_zero(bytes,
+                         sizeof(have))) /* what a power failure leaves of a file that was never synced */
         return journal_make(journal, boot_id);
     if (memcmp(have.magic, want.magic, sizeof(have.magic)) != 0)
         return fail_text(fail, E_IO, "%s is not a journal of simulated machines", journal->path);
-    if (have.version != JOURNAL_VERSION)
+    if (have.version == JOURNAL_SHARED)
+        return fail_text(fail, E_IO, "%s is shared by several processes: --hypervisor sim:FOLDER",
+                         journal->path);
+    if (have.version != JOURNAL_PRIVATE)
         return fail_text(fail, E_IO, "%s is of version %u; this program reads version %d",
-                         journal->path, have.version, JOURNAL_VERSION);
+                         journal->path, have.version, JOURNAL_PRIVATE);
     journal->same_boot = memcmp(have.boot_id, want.boot_id, sizeof(have.boot_id)) == 0;
-    end = read_records(bytes, size_bytes, read, arg);
+    end = journal_read_private(bytes, size_bytes, read, arg);
     if (end < 0)
         return fail_text(fail, E_IO,
                          "%s does not make sense; move it away to start without simulated machines",
@@ -237,19 +239,21 @@ void journal_close(struct journal *journal)
 
 /* ── appending ── */
 
-static void record_add(struct buf *buf, struct journal_record record, struct str tail)
+static void record_add(struct buf *buf, uint64_t marker, struct journal_record record,
+                       struct str tail)
 {
     static const char zeros[8];
 
     assert(tail.len <= JOURNAL_TAIL_MAX);
     record.tail_bytes = (uint32_t)tail.len;
-    record.zero = 0;
-    record.crc = record_crc(&record, tail);
+    record.crc = journal_record_crc(&record, tail);
+    if (marker)
+        buf_add(buf, &marker, sizeof(marker));
     buf_add(buf, &record, sizeof(record));
-    if (tail.len) {
+    if (tail.len)
         buf_add(buf, tail.ptr, tail.len);
+    if (tail.len && !marker)
         buf_add(buf, zeros, padded(tail.len) - tail.len);
-    }
 }
 
 static int journal_write(struct journal *journal, const char *bytes, size_t len)
@@ -264,6 +268,28 @@ static int journal_write(struct journal *journal, const char *bytes, size_t len)
     return r;
 }
 
+/* All of it in one write, or it is torn: a second one would stand behind what others wrote meanwhile. */
+static int journal_share(struct journal *journal, const char *bytes, size_t len)
+{
+    ssize_t n;
+    off_t end;
+
+    do
+        n = write(journal->fd, bytes, len);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return journal_error(errno);
+    if (n != (ssize_t)len)
+        return -E_NO_SPACE; /* the next write would say so */
+    end = lseek(journal->fd, 0, SEEK_CUR); /* where this write ended, whatever others wrote since */
+    assert(end >= n);
+    journal->own_bytes = end - n;
+    if (journal->own_bytes != journal->size_bytes)
+        return 1;
+    journal->size_bytes = end;
+    return 0;
+}
+
 int journal_append(struct journal *journal, struct journal_record record, struct str tail)
 {
     struct buf buf;
@@ -271,16 +297,16 @@ int journal_append(struct journal *journal, struct journal_record record, struct
 
     if (journal->fd < 0)
         return 0;
-    if (tail.len == 0) {
+    if (tail.len == 0 && !journal->marker) {
         record.tail_bytes = 0;
-        record.zero = 0;
-        record.crc = record_crc(&record, STR_NONE);
+        record.crc = journal_record_crc(&record, STR_NONE);
         return journal_write(journal, (const char *)&record, sizeof(record));
     }
-    buf_init(&buf, sizeof(record) + JOURNAL_TAIL_MAX + 8);
-    record_add(&buf, record, tail);
+    buf_init(&buf, sizeof(record) + JOURNAL_TAIL_MAX + 2 * sizeof(uint64_t));
+    record_add(&buf, journal->marker, record, tail);
     assert(!buf.full);
-    r = journal_write(journal, buf.ptr, buf.len);
+    r = journal->marker ? journal_share(journal, buf.ptr, buf.len)
+                        : journal_write(journal, buf.ptr, buf.len);
     buf_done(&buf);
     return r;
 }
@@ -304,7 +330,7 @@ static void rewrite_flush(struct journal_rewrite *rewrite)
 void journal_rewrite_begin(struct journal *journal, const char *boot_id,
                            struct journal_rewrite *rewrite)
 {
-    struct journal_header header = header_make(boot_id);
+    struct journal_header header = journal_header_make(boot_id, journal->marker);
     size_t path_bytes = strlen(journal->path) + sizeof(".new");
 
     assert(journal->fd >= 0);
@@ -313,14 +339,14 @@ void journal_rewrite_begin(struct journal *journal, const char *boot_id,
     buf_init(&rewrite->buf, JOURNAL_WRITE_BYTES + JOURNAL_TAIL_MAX + 64);
     rewrite->fd = open(rewrite->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (rewrite->fd < 0 || flock(rewrite->fd, LOCK_EX | LOCK_NB) < 0)
-        rewrite->error = error_of_errno(errno);
+        rewrite->error = journal_error(errno);
     buf_add(&rewrite->buf, &header, sizeof(header));
 }
 
 void journal_rewrite_add(struct journal_rewrite *rewrite, struct journal_record record,
                          struct str tail)
 {
-    record_add(&rewrite->buf, record, tail);
+    record_add(&rewrite->buf, rewrite->journal->marker, record, tail);
     assert(!rewrite->buf.full);
     if (rewrite->buf.len >= JOURNAL_WRITE_BYTES)
         rewrite_flush(rewrite);
@@ -334,7 +360,7 @@ int journal_rewrite_end(struct journal_rewrite *rewrite)
     rewrite_flush(rewrite);
     r = rewrite->error;
     if (r == 0 && rename(rewrite->path, journal->path) < 0)
-        r = error_of_errno(errno);
+        r = journal_error(errno);
     if (r == 0) {
         (void)close(journal->fd); /* the old file has no name any more */
         journal->fd = rewrite->fd;

@@ -30,7 +30,7 @@ static usec_t next_due(const struct sim *sim)
 
     if (!list_empty(&sim->ready))
         return sim->last_us;
-    return first ? first->due_us : USEC_NEVER;
+    return first ? MAX_OF(first->due_us, sim->share.retry_us) : USEC_NEVER;
 }
 
 void sim_unlock(struct sim *sim)
@@ -103,14 +103,6 @@ static void host_free(struct sim_host *host)
     xfree(host);
 }
 
-void sim_host_drop(struct sim *sim, struct sim_host *host)
-{
-    assert(!host->written && host->number == sim->host_count - 1);
-    map_take(&sim->host_ids, host_id_of(host));
-    sim->host_count--;
-    host_free(host);
-}
-
 struct sim_machine *sim_machine_find(const struct sim_host *host, struct str id)
 {
     return map_get(&host->machines, id);
@@ -125,7 +117,6 @@ struct sim_machine *sim_machine_new(struct sim *sim, struct sim_host *host, stru
     machine->guest.due_us = USEC_NEVER;
     list_init(&machine->programs);
     machine->host = host;
-    machine->number = sim->next_number++;
     machine->id_len = (uint8_t)id.len;
     memcpy(machine->id, id.ptr, id.len);
     map_put(&host->machines, machine_id_of(machine), machine);
@@ -135,6 +126,8 @@ struct sim_machine *sim_machine_new(struct sim *sim, struct sim_host *host, stru
 
 void sim_machine_drop(struct sim *sim, struct sim_machine *machine)
 {
+    assert(sim_numbered(sim, machine->number) == machine);
+    sim->numbered[machine->number] = NULL;
     timers_set(&sim->timers, &machine->timer, USEC_NEVER);
     map_take(&machine->host->machines, machine_id_of(machine));
     sim->machine_count--;
@@ -145,12 +138,15 @@ void sim_machine_drop(struct sim *sim, struct sim_machine *machine)
 
 void sim_settle(struct sim *sim, struct sim_machine *machine, usec_t now_us)
 {
+    if (sim->shared)
+        now_us = MIN_OF(now_us, sim->file_us); /* invariant 5 */
     while (guest_settle(&machine->guest, now_us))
         sim_note(sim, machine);
-    timers_set(&sim->timers, &machine->timer, machine->guest.due_us);
+    if (!sim->loading)
+        timers_set(&sim->timers, &machine->timer, machine->guest.due_us);
 }
 
-static void machine_apply(struct sim *sim, struct sim_machine *machine, enum guest_verb verb,
+void sim_carry_out(struct sim *sim, struct sim_machine *machine, enum guest_verb verb,
                           int64_t arg, usec_t now_us)
 {
     enum machine_state before = guest_state(&machine->guest);
@@ -173,11 +169,7 @@ int sim_order(struct sim *sim, struct sim_machine *machine, enum guest_verb verb
     r = guest_check(&machine->guest, verb, arg);
     if (r <= 0)
         return r;
-    r = sim_write_order(sim, machine, verb, arg, now_us);
-    if (r < 0)
-        return r;
-    machine_apply(sim, machine, verb, arg, now_us);
-    return 0;
+    return sim_commit_order(sim, machine, verb, arg);
 }
 
 void sim_host_fail(struct sim *sim, struct sim_host *host, usec_t now_us)
@@ -191,14 +183,13 @@ void sim_host_fail(struct sim *sim, struct sim_host *host, usec_t now_us)
 
         sim_settle(sim, machine, now_us);
         if (guest_check(&machine->guest, GUEST_HOST_FAIL, 0) > 0)
-            machine_apply(sim, machine, GUEST_HOST_FAIL, 0, now_us);
+            sim_carry_out(sim, machine, GUEST_HOST_FAIL, 0, now_us);
     }
 }
 
 /* ── time ── */
 
-/* At most a batch; true: something was due. */
-static bool run_timers(struct sim *sim)
+bool sim_run_timers(struct sim *sim)
 {
     usec_t now_us = sim_now(sim);
     int count = 0;
@@ -208,11 +199,13 @@ static bool run_timers(struct sim *sim)
 
         if (!first || first->due_us > now_us)
             break;
-        if (first->kind == TIMER_MACHINE) {
-            sim_settle(sim, container_of(first, struct sim_machine, timer), now_us);
-        } else {
+        if (first->kind == TIMER_NOTE) {
             timers_set(&sim->timers, first, USEC_NEVER);
             sim_note_ready(sim, container_of(first, struct sim_note, timer));
+        } else if (sim_time_is(sim, first->due_us)) {
+            sim_settle(sim, container_of(first, struct sim_machine, timer), now_us);
+        } else if (!sim_write_time(sim)) {
+            break;
         }
         count++;
     }
@@ -224,7 +217,7 @@ static void run_due(struct sim *sim)
     bool more = true;
 
     while (more) {
-        more = run_timers(sim);
+        more = sim_run_timers(sim);
         if (!list_empty(&sim->ready)) {
             sim_deliver(sim);
             more = true;
@@ -237,7 +230,7 @@ usec_t sim_advance(struct hypervisor *hv)
     struct sim *sim = sim_of(hv);
     usec_t next_us;
 
-    sim_lock(sim);
+    (void)sim_lock_now(sim); /* what can't be read can't be told; calls say so */
     run_due(sim);
     next_us = sim_env_time(sim, next_due(sim));
     sim_unlock(sim);
@@ -279,7 +272,9 @@ int sim_start(struct hypervisor *hv)
     r = pthread_create(&sim->thread, NULL, sim_thread, sim);
     sim->threaded = r == 0;
     sim_unlock(sim);
-    return r == 0 ? 0 : -E_LIMIT;
+    if (r != 0)
+        return -E_LIMIT;
+    return sim->shared ? sim_share_start(sim) : 0;
 }
 
 /* ── life ── */
@@ -294,8 +289,32 @@ static void sim_stop(struct sim *sim)
     (void)pthread_cond_broadcast(&sim->wake); /* can't fail on valid conditions */
     (void)pthread_cond_broadcast(&sim->delayed);
     sim_unlock(sim);
+    sim_share_stop(sim);
     if (threaded)
         (void)pthread_join(sim->thread, NULL); /* it is ours and was not joined */
+}
+
+void sim_world_init(struct sim *sim)
+{
+    map_init(&sim->host_ids, env_random_u64(sim->settings.env));
+    map_init(&sim->kept, env_random_u64(sim->settings.env));
+    map_init(&sim->open, sim->shared ? env_random_u64(sim->settings.env) : 0);
+}
+
+void sim_world_done(struct sim *sim)
+{
+    timers_done(&sim->timers);
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        host_free(sim->hosts[i]);
+    sim_kept_free(sim);
+    map_done(&sim->host_ids);
+    sim->hosts = xfree(sim->hosts);
+    sim->host_count = 0;
+    sim->numbered = xfree(sim->numbered);
+    sim->numbered_room = 0;
+    sim->next_number = 0;
+    sim->machine_count = 0;
+    sim->file_us = 0;
 }
 
 /* Closing is no power cut: what the journal says goes on in time. */
@@ -305,12 +324,8 @@ void sim_close(struct hypervisor *hv)
 
     sim_stop(sim);
     sim_notes_free(sim);
-    timers_done(&sim->timers);
-    for (uint32_t i = 0; i < sim->host_count; i++)
-        host_free(sim->hosts[i]);
-    sim_kept_free(sim);
-    map_done(&sim->host_ids);
-    xfree(sim->hosts);
+    sim_world_done(sim);
+    sim_share_close(sim);
     journal_close(&sim->journal);
     xfree(sim->boot_id);
     (void)pthread_cond_destroy(&sim->wake); /* nobody waits any more */
@@ -331,10 +346,11 @@ int sim_open(const struct sim_settings *settings, struct fail *fail, struct hype
     sim->settings = *settings;
     sim->dice = settings->seed;
     sim->journal.fd = -1;
+    sim->shared = settings->shared && settings->dir;
+    sim_world_init(sim);
+    sim->share = (struct sim_share){.lock_fd = -1, .notify_fd = -1, .stop_fd = -1};
     sim->last_pid = (int64_t)(env_random_u64(settings->env) >> 24);
     list_init(&sim->ready);
-    map_init(&sim->host_ids, env_random_u64(settings->env));
-    map_init(&sim->kept, env_random_u64(settings->env));
     mutex_init_brief(&sim->lock);
     r = pthread_cond_init(&sim->wake, NULL);
     r |= pthread_cond_init(&sim->quiet, NULL);

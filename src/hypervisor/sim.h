@@ -16,6 +16,7 @@ struct sim_settings {
     usec_t shutdown_us;
     uint64_t seed;       /* of delays and lost events */
     const char *boot_id; /* changes when the real machine restarts; NULL: ask the system */
+    bool shared;         /* other processes of this computer open `dir`, too: one world for all */
 };
 
 /* What a guest has written to a disk: a system that comes up writes one durable and one cached

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disks of a simulated machine, and how they come and go while it lives. */
-#include "hypervisor/sim_impl.h"
+#include "hypervisor/sim_record.h"
 
 bool sim_disk_is_good(const struct machine_disk *disk)
 {
@@ -8,25 +8,17 @@ bool sim_disk_is_good(const struct machine_disk *disk)
            disk->image_id.len <= SIM_TEXT_MAX;
 }
 
-/* The record is made of the new definition; the old one is kept until it is written, and comes back
- * if it can't be. */
-int sim_machine_set_disks(struct sim *sim, struct sim_machine *machine,
-                          const struct machine_disk *disks, size_t count, usec_t now_us)
+/* ── what applied records do ── */
+
+void sim_set_disks(struct sim *sim, struct sim_machine *machine, const struct machine_disk *disks, size_t count)
 {
     struct guest old = machine->guest;
-    int r;
 
     old.disks = guest_set_disks(&machine->guest, disks, count);
     sim_kept_fill(sim, &machine->guest);
-    r = sim_write_machine(sim, machine, now_us);
-    if (r < 0) {
-        guest_done(&machine->guest);
-        machine->guest = old;
-        return r;
-    }
-    sim_disks_move(sim, &old, &machine->guest);
+    sim_disks_move(sim, machine, &old, &machine->guest);
+    sim_disks_open(sim, machine);
     guest_done(&old);
-    return 0;
 }
 
 /* The machine's disks but that of index `without` (-1: all), with room for one more. */
@@ -51,30 +43,42 @@ static size_t disks_of(const struct guest *guest, int64_t without,
     return count;
 }
 
-static int drop_disk(struct sim *sim, struct sim_machine *machine, int64_t index, usec_t now_us)
+void sim_drop_disk(struct sim *sim, struct sim_machine *machine, int64_t index)
 {
     struct machine_disk disks[SIM_DISKS_MAX + 1];
     size_t count = disks_of(&machine->guest, index, disks);
 
-    return sim_machine_set_disks(sim, machine, disks, count, now_us);
+    sim_set_disks(sim, machine, disks, count);
 }
 
-/* -E_BUSY: it lives. One that is off lets go of the disk, whatever its definition says. */
-static int take_from(struct sim *sim, struct sim_machine *machine, struct str disk_id, usec_t now_us)
+void sim_add_disk(struct sim *sim, struct sim_machine *machine, const struct machine_disk *disk)
 {
-    int64_t index = guest_find_disk(&machine->guest, disk_id);
+    struct machine_disk disks[SIM_DISKS_MAX + 1];
+    size_t count = disks_of(&machine->guest, -1, disks);
 
-    if (index < 0)
+    assert(count < SIM_DISKS_MAX);
+    disks[count++] = *disk;
+    sim_set_disks(sim, machine, disks, count);
+}
+
+/* ── the calls ── */
+
+/* -E_BUSY: it lives. One that is off will have to let go of the disk, whatever its definition says. */
+static int add_holder(struct sim *sim, struct sim_machine *machine, struct sim_attach *attach)
+{
+    if (guest_find_disk(&machine->guest, attach->disk.id) < 0)
         return 0;
-    sim_settle(sim, machine, now_us);
+    sim_settle(sim, machine, sim_now(sim));
     if (guest_state(&machine->guest) != MACHINE_OFF)
         return -E_BUSY;
-    return drop_disk(sim, machine, index, now_us);
+    if (attach->holder_count == SIM_HOLDERS_MAX)
+        return -E_LIMIT;
+    attach->holders[attach->holder_count++] = machine->number;
+    return 0;
 }
 
-/* From all other machines of all hosts: a cloud disk is one machine's. */
-static int take_from_others(struct sim *sim, const struct sim_machine *machine, struct str disk_id,
-                            usec_t now_us)
+/* Of all other machines of all hosts: a cloud disk is one machine's. */
+static int find_holders(struct sim *sim, const struct sim_machine *machine, struct sim_attach *attach)
 {
     int r = 0;
 
@@ -85,25 +89,27 @@ static int take_from_others(struct sim *sim, const struct sim_machine *machine, 
 
         while (r == 0 && map_next(&sim->hosts[i]->machines, &cursor, &id, &value))
             if (value != machine)
-                r = take_from(sim, value, disk_id, now_us);
+                r = add_holder(sim, value, attach);
     }
     return r;
 }
 
-static int add_disk(struct sim *sim, struct sim_machine *machine, const struct machine_disk *disk,
-                    usec_t now_us)
+static int add_disk(struct sim *sim, struct sim_machine *machine, int64_t incarnation, const struct machine_disk *disk)
 {
-    struct machine_disk disks[SIM_DISKS_MAX + 1];
-    size_t count = disks_of(&machine->guest, -1, disks);
+    struct sim_attach attach = {.disk = *disk};
     int r;
 
-    if (count >= SIM_DISKS_MAX)
+    if (machine->guest.disk_count >= SIM_DISKS_MAX)
         return -E_LIMIT;
-    r = take_from_others(sim, machine, disk->id, now_us);
-    if (r < 0)
-        return r;
-    disks[count++] = *disk;
-    return sim_machine_set_disks(sim, machine, disks, count, now_us);
+    r = find_holders(sim, machine, &attach);
+    return r < 0 ? r : sim_commit_attach(sim, machine, incarnation, &attach);
+}
+
+static int take_disk_out(struct sim *sim, struct sim_machine *machine, int64_t incarnation, struct str disk_id)
+{
+    struct journal_record record = {.kind = RECORD_DETACH, .number = machine->number, .value = incarnation};
+
+    return sim_commit(sim, record, disk_id);
 }
 
 /* As sim_host_enter, and finds the machine of that incarnation: -E_GONE. Settled. */
@@ -141,7 +147,7 @@ int sim_disk_attach(struct hypervisor *hv, struct str host_id, struct str id, in
         return r;
     r = guest_check_attach(&machine->guest);
     if (r == 0 && guest_find_disk(&machine->guest, disk->id) < 0)
-        r = add_disk(sim, machine, disk, sim_now(sim));
+        r = add_disk(sim, machine, incarnation, disk);
     sim_unlock(sim);
     if (r == -E_BUSY)
         return fail_text(fail, E_BUSY, "another machine has disk %.*s", STR_ARG(disk->id));
@@ -162,7 +168,7 @@ int sim_disk_detach(struct hypervisor *hv, struct str host_id, struct str id, in
     if (index >= 0)
         r = guest_check_detach(&machine->guest);
     if (index >= 0 && r == 0)
-        r = drop_disk(sim, machine, index, sim_now(sim));
+        r = take_disk_out(sim, machine, incarnation, disk_id);
     sim_unlock(sim);
     if (r == -E_BUSY)
         return fail_text(fail, E_BUSY, "machine %.*s hasn't let go of disk %.*s", STR_ARG(id),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The calls of hypervisor.h: find host and machine, settle, order, answer. */
 #include "base/mem.h"
-#include "hypervisor/sim_impl.h"
+#include "hypervisor/sim_record.h"
 
 /* Only with a thread: without one, nobody but the caller could let the time pass. */
 static void host_wait(struct sim *sim, const struct sim_host *host)
@@ -15,13 +15,16 @@ static void host_wait(struct sim *sim, const struct sim_host *host)
 int sim_host_enter(struct sim *sim, struct str host_id, struct sim_host **ret)
 {
     struct sim_host *host;
-    int r = -E_NOT_FOUND;
+    int r = sim_lock_now(sim);
 
-    sim_lock(sim);
     host = sim_host_find(sim, host_id);
-    if (host && host->attached) {
-        if (host->knobs[HOST_DELAY_US] > 0)
-            host_wait(sim, host);
+    if (r == 0 && (!host || !host->attached))
+        r = -E_NOT_FOUND;
+    if (r == 0 && host->knobs[HOST_DELAY_US] > 0) {
+        host_wait(sim, host);
+        r = sim_look(sim);
+    }
+    if (r == 0) {
         sim_file_maintain(sim);
         r = host->knobs[HOST_DOWN] ? -E_UNREACHABLE : 0;
     }
@@ -56,23 +59,19 @@ static int sim_host_add(struct hypervisor *hv, struct str host_id, struct str ur
 {
     struct sim *sim = sim_of(hv);
     struct sim_host *host;
-    int r = 0;
+    int r;
 
     if (host_id.len == 0 || host_id.len > SIM_ID_MAX)
         return fail_text(fail, E_INVALID_PARAMETER, "a host's id has 1 to %d bytes", SIM_ID_MAX);
     if (url.len > 0 && !str_starts(url, STR("sim:")))
         return fail_text(fail, E_INVALID_PARAMETER,
                          "%.*s is not a URL of simulated machines (sim:)", STR_ARG(url));
-    sim_lock(sim);
+    r = sim_lock_now(sim);
+    if (r == 0 && !sim_host_find(sim, host_id))
+        r = sim_commit(sim, (struct journal_record){.kind = RECORD_HOST, .number = sim->host_count}, host_id);
     host = sim_host_find(sim, host_id);
-    if (!host)
-        host = sim_host_new(sim, host_id);
-    if (!host->written)
-        r = sim_write_host(sim, host, sim_now(sim));
-    if (r == 0)
+    if (r == 0 && host)
         host->attached = true;
-    else
-        sim_host_drop(sim, host);
     sim_unlock(sim);
     return r;
 }
@@ -134,21 +133,19 @@ static bool spec_is_same(const struct sim_machine *machine, const struct machine
     return true;
 }
 
-static int machine_redefine(struct sim *sim, struct sim_machine *machine,
-                            const struct machine_spec *spec, usec_t now_us)
+static int machine_define(struct sim *sim, const struct sim_host *host, const struct machine_spec *spec)
 {
-    int64_t old_vcpus = machine->vcpus;
-    int64_t old_memory_mib = machine->memory_mib;
-    int r;
+    const struct sim_spec order = {
+        .id = spec->id,
+        .vcpus = spec->vcpus,
+        .memory_mib = spec->memory_mib,
+        .boot_us = sim->settings.boot_us,
+        .shutdown_us = sim->settings.shutdown_us,
+        .disks = spec->disks,
+        .disk_count = spec->disk_count,
+    };
 
-    machine->vcpus = spec->vcpus;
-    machine->memory_mib = spec->memory_mib;
-    r = sim_machine_set_disks(sim, machine, spec->disks, spec->disk_count, now_us);
-    if (r < 0) {
-        machine->vcpus = old_vcpus;
-        machine->memory_mib = old_memory_mib;
-    }
-    return r;
+    return sim_commit_define(sim, host, &order);
 }
 
 static int sim_define(struct hypervisor *hv, struct str host_id, const struct machine_spec *spec,
@@ -157,8 +154,6 @@ static int sim_define(struct hypervisor *hv, struct str host_id, const struct ma
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     struct sim_host *host;
-    usec_t now_us;
-    bool is_new;
     int r;
 
     if (!spec_is_good(spec))
@@ -167,23 +162,9 @@ static int sim_define(struct hypervisor *hv, struct str host_id, const struct ma
     r = sim_host_enter(sim, host_id, &host);
     if (r < 0)
         return r;
-    now_us = sim_now(sim);
     machine = sim_machine_find(host, spec->id);
-    is_new = !machine;
-    if (is_new) {
-        machine = sim_machine_new(sim, host, spec->id);
-        machine->guest.since_us = now_us;
-        machine->guest.boot_us = sim->settings.boot_us;
-        machine->guest.shutdown_us = sim->settings.shutdown_us;
-    } else {
-        sim_settle(sim, machine, now_us);
-    }
-    if (is_new || !spec_is_same(machine, spec))
-        r = machine_redefine(sim, machine, spec, now_us);
-    if (r < 0 && is_new) {
-        sim_machine_drop(sim, machine);
-        sim->next_number--; /* the journal has not seen it */
-    }
+    if (!machine || !spec_is_same(machine, spec))
+        r = machine_define(sim, host, spec);
     sim_unlock(sim);
     return r;
 }
@@ -193,26 +174,30 @@ static int sim_undefine(struct hypervisor *hv, struct str host_id, struct str id
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     struct sim_host *host;
-    usec_t now_us;
     int r = sim_host_enter(sim, host_id, &host);
 
     if (r < 0)
         return r;
-    now_us = sim_now(sim);
     machine = sim_machine_find(host, id);
     if (machine) {
-        sim_settle(sim, machine, now_us);
+        sim_settle(sim, machine, sim_now(sim));
         if (guest_state(&machine->guest) != MACHINE_OFF)
             r = -E_BUSY;
         else
-            r = sim_write_undefine(sim, machine, now_us);
-        if (r == 0) {
-            sim_disks_move(sim, &machine->guest, &(struct guest){0});
-            sim_machine_drop(sim, machine);
-        }
+            r = sim_commit(sim, (struct journal_record){.kind = RECORD_UNDEFINE, .number = machine->number}, STR_NONE);
     }
     sim_unlock(sim);
     return r;
+}
+
+/* Checks, writes and carries out. */
+static int sim_command(struct sim *sim, struct sim_machine *machine, enum guest_verb verb, int64_t incarnation, int64_t arg)
+{
+    int r;
+
+    sim_settle(sim, machine, sim_now(sim));
+    r = guest_check(&machine->guest, verb, arg);
+    return r <= 0 ? r : sim_commit_command(sim, machine, verb, incarnation, arg);
 }
 
 static int sim_start_machine(struct hypervisor *hv, struct str host_id, struct str id,
@@ -223,14 +208,14 @@ static int sim_start_machine(struct hypervisor *hv, struct str host_id, struct s
     int r = sim_machine_enter(sim, host_id, id, &machine);
 
     if (r == 0) {
-        r = sim_order(sim, machine, GUEST_START, incarnation);
+        r = sim_command(sim, machine, GUEST_START, incarnation, incarnation);
         sim_unlock(sim);
     }
     if (r == -E_NOT_FOUND)
         return fail_text(fail, E_NOT_FOUND, "machine %.*s is not defined on host %.*s", STR_ARG(id),
                          STR_ARG(host_id));
     if (r == -E_BUSY)
-        return fail_text(fail, E_BUSY, "an earlier incarnation of machine %.*s is still alive",
+        return fail_text(fail, E_BUSY, "an earlier incarnation of machine %.*s is still alive, or another machine has its disks",
                          STR_ARG(id));
     return r;
 }
@@ -250,7 +235,7 @@ static int machine_command(struct hypervisor *hv, struct str host_id, struct str
     if (!machine || machine->guest.incarnation != incarnation)
         r = -E_GONE;
     else
-        r = sim_order(sim, machine, verb, arg);
+        r = sim_command(sim, machine, verb, incarnation, arg);
     sim_unlock(sim);
     return r;
 }
@@ -366,7 +351,10 @@ static int sim_disk_clear(struct hypervisor *hv, struct str host_id, struct str 
     if (r < 0)
         return r;
     index = guest_find_disk(&machine->guest, disk_id);
-    r = index < 0 ? -E_NOT_FOUND : sim_order(sim, machine, GUEST_CLEAR, index);
+    sim_settle(sim, machine, sim_now(sim));
+    r = index < 0 ? -E_NOT_FOUND : guest_check(&machine->guest, GUEST_CLEAR, index);
+    if (r > 0)
+        r = sim_commit(sim, (struct journal_record){.kind = RECORD_CLEAR, .number = machine->number}, disk_id);
     sim_unlock(sim);
     return r;
 }
@@ -396,10 +384,10 @@ int sim_disk_state(struct hypervisor *hv, struct str host_id, struct str id, str
     struct sim_machine *machine = NULL;
     struct sim_host *host;
     int64_t index = -1;
+    int r = sim_lock_now(sim);
 
-    sim_lock(sim);
     host = sim_host_find(sim, host_id);
-    if (host)
+    if (r == 0 && host)
         machine = sim_machine_find(host, id);
     if (machine) {
         sim_settle(sim, machine, sim_now(sim));
@@ -408,6 +396,8 @@ int sim_disk_state(struct hypervisor *hv, struct str host_id, struct str id, str
     if (index >= 0)
         *ret = machine->guest.disks[index].data;
     sim_unlock(sim);
+    if (r < 0)
+        return r;
     return index < 0 ? -E_NOT_FOUND : 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* simulate(): what an operator or a test may do to simulated guests and hosts, as a table of names.
  */
-#include "hypervisor/sim_impl.h"
+#include "hypervisor/sim_record.h"
 
 enum knob_kind {
     KNOB_ACTION, /* takes no value */
@@ -127,30 +127,15 @@ static int knob_parse(const struct knob *knob, struct str value, struct fail *fa
 
 static int host_set(struct sim *sim, struct sim_host *host, enum host_knob knob, int64_t value)
 {
-    bool was_down = host->knobs[HOST_DOWN] != 0;
-    int r;
+    struct journal_record record = {.kind = RECORD_HOST_KNOB, .number = host->number, .value = value};
 
-    if (host->knobs[knob] == value)
-        return 0;
-    r = sim_write_knob(sim, host, knob, value, sim_now(sim));
-    if (r < 0)
-        return r;
-    host->knobs[knob] = value;
-    if (was_down && !host->knobs[HOST_DOWN])
-        sim_note_unseen(sim, host);
-    return 0;
+    record.what = (uint8_t)knob;
+    return host->knobs[knob] == value ? 0 : sim_commit(sim, record, STR_NONE);
 }
 
-/* The host is out of reach from then on, as one without power is, until it is set up again. */
 static int host_crash(struct sim *sim, struct sim_host *host)
 {
-    int r = host_set(sim, host, HOST_DOWN, 1);
-
-    if (r == 0)
-        r = sim_write_host_fail(sim, host, sim_now(sim));
-    if (r == 0)
-        sim_host_fail(sim, host, sim->last_us);
-    return r;
+    return sim_commit(sim, (struct journal_record){.kind = RECORD_HOST_CRASH, .number = host->number}, STR_NONE);
 }
 
 static int simulate_host(struct sim *sim, struct sim_host *host, struct str name, struct str value,
@@ -169,8 +154,8 @@ static int simulate_host(struct sim *sim, struct sim_host *host, struct str name
                                     : host_set(sim, host, (enum host_knob)knob->what, number);
 }
 
-static int simulate_guest(struct sim *sim, struct sim_machine *machine, struct str name,
-                          struct str value, struct fail *fail)
+static int simulate_guest(struct sim *sim, struct sim_machine *machine, struct str id,
+                          struct str name, struct str value, struct fail *fail)
 {
     const struct knob *knob = NULL;
     int64_t number;
@@ -190,7 +175,7 @@ static int simulate_guest(struct sim *sim, struct sim_machine *machine, struct s
     r = sim_order(sim, machine, (enum guest_verb)knob->what, number);
     if (r == -E_CONFLICT)
         return fail_text(fail, E_CONFLICT, "machine %.*s is off, paused or hangs: it can't do %s",
-                         STR_ARG(machine_id_of(machine)), knob->name);
+                         STR_ARG(id), knob->name);
     return r;
 }
 
@@ -201,18 +186,19 @@ int sim_simulate(struct hypervisor *hv, struct str host_id, struct str machine_i
     struct sim *sim = sim_of(hv);
     struct sim_machine *machine;
     struct sim_host *host;
-    int r;
+    int r = sim_lock_now(sim);
 
-    sim_lock(sim);
     sim_file_maintain(sim);
     host = sim_host_find(sim, host_id);
-    if (!host || !host->written) {
+    if (r < 0) {
+        (void)fail_text(fail, E_UNREACHABLE, "the simulated hosts' file can't be read"); /* r says the same */
+    } else if (!host) {
         r = fail_text(fail, E_NOT_FOUND, "there is no simulated host %.*s", STR_ARG(host_id));
     } else if (str_empty(machine_id)) {
         r = simulate_host(sim, host, name, value, fail);
     } else {
         machine = sim_machine_find(host, machine_id);
-        r = machine ? simulate_guest(sim, machine, name, value, fail)
+        r = machine ? simulate_guest(sim, machine, machine_id, name, value, fail)
                     : fail_text(fail, E_NOT_FOUND, "machine %.*s is not on host %.*s",
                                 STR_ARG(machine_id), STR_ARG(host_id));
     }

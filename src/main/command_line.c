@@ -24,7 +24,7 @@ static const struct word_row {
     [WORD_ADMIN] = {"--admin", "HOST:PORT", "Where /healthz, /readyz and /metrics answer. Default: nowhere."},
     [WORD_STORE] = {"--store", "URL", "The store: sqlite:FILE or postgresql://… Default sqlite:DIR/ecsd.db."},
     [WORD_NODE] = {"--node", "NAME", "This node's name among those that share a PostgreSQL. Default local."},
-    [WORD_HYPERVISOR] = {"--hypervisor", "URL", "Where machines run: sim (default, complete simulated hosts), libvirt (real ones on this\n                            computer), or a URI: qemu:///system, qemu+ssh://HOST/system."},
+    [WORD_HYPERVISOR] = {"--hypervisor", "URL", "Where machines run: sim (default, complete simulated hosts), sim:FOLDER (those that\n                            several processes share), libvirt (real ones on this computer), or a URI:\n                            qemu:///system, qemu+ssh://HOST/system."},
     [WORD_CLOCK] = {"--clock", "real|virtual", "With virtual, time moves only by `ecsctl clock advance`. Default real."},
     [WORD_SET] = {"--set", "NAME=VALUE", "Set an option; may be given many times."},
     [WORD_PRINT_CONFIG] = {"--print-config", NULL, "Print every option, what is in force and where it comes from; then end."},

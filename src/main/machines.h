@@ -9,6 +9,8 @@
 bool machines_are_real(const struct command_line *line);
 /* Do QEMUs become orphans of this process? */
 bool machines_are_embedded(const struct command_line *line);
+/* Are they simulated in the data folder, so that no other process can drive them? */
+bool machines_are_own(const struct command_line *line);
 /* The URL of the hosts of a fresh data folder. */
 struct str machines_url(const struct command_line *line);
 /* Opens and starts; what is missing on this computer is said in `fail`. */

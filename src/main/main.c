@@ -266,6 +266,7 @@ static int open_engine(struct daemon *daemon, struct fail *fail)
         .options = &daemon->line.options.values,
         .node = daemon->line.node,
         .shared = store_is_shared(daemon->store),
+        .own_machines = machines_are_own(&daemon->line),
     };
 
     return engine_open(&settings, fail, &daemon->engine);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulated hypervisor under the laws of every hypervisor: in memory, on disk, behind the fault
- * wrapper, with its thread. */
+ * wrapper, with its thread, and in a folder that somebody else has open, too. */
 #include "unit/unit.h"
 
 #include <unistd.h>
@@ -18,12 +18,23 @@ struct opened {
     bool on_disk;
     bool wrapped;
     bool threaded;
+    bool shared;
+    struct hypervisor *other; /* shared: open as long as the folder is there, and looks on */
 };
+
+static void open_other(struct opened *o, const struct sim_settings *settings)
+{
+    assert_int_equal(sim_open(settings, NULL, &o->other), 0);
+    if (o->threaded)
+        assert_int_equal(sim_start(o->other), 0);
+    assert_int_equal(o->other->ops->host_add(o->other, STR("h-1"), STR("sim:"), NULL), 0);
+}
 
 static void open_sim(struct conform_hv *c)
 {
     struct opened *o = c->impl;
     struct sim_settings settings = {
+        .shared = o->shared,
         .env = o->env,
         .dir = o->on_disk ? o->dir : NULL,
         .boot_us = 200 * USEC_PER_MSEC,
@@ -34,6 +45,8 @@ static void open_sim(struct conform_hv *c)
         settings.boot_us = 20 * USEC_PER_MSEC;
         settings.shutdown_us = 5 * USEC_PER_MSEC;
     }
+    if (o->shared && !o->other)
+        open_other(o, &settings);
     assert_int_equal(sim_open(&settings, NULL, &o->sim), 0);
     c->hv = o->sim;
     if (o->threaded)
@@ -96,15 +109,39 @@ static void open_threaded(struct conform_hv *c)
     open_sim(c);
 }
 
+static void open_shared(struct conform_hv *c)
+{
+    struct opened *o = opened_new(c);
+
+    o->shared = true;
+    make_dir(o);
+    open_sim(c);
+}
+
+static void open_shared_threaded(struct conform_hv *c)
+{
+    struct opened *o = opened_new(c);
+
+    env_free(o->env);
+    o->env = env_new_real();
+    o->threaded = true;
+    o->shared = true;
+    make_dir(o);
+    open_sim(c);
+}
+
 static void close_sim(struct conform_hv *c)
 {
     struct opened *o = c->impl;
 
     c->hv = hypervisor_close(c->hv);
+    o->other = hypervisor_close(o->other);
     if (o->on_disk) {
         char path[128];
 
         (void)snprintf(path, sizeof(path), "%s/sim.journal", o->dir);
+        (void)unlink(path);
+        (void)snprintf(path, sizeof(path), "%s/sim.lock", o->dir);
         (void)unlink(path);
         (void)rmdir(o->dir);
     }
@@ -123,6 +160,8 @@ static void pass_time(struct conform_hv *c, usec_t us)
     struct opened *o = c->impl;
 
     env_advance(o->env, us);
+    if (o->other)
+        (void)sim_advance(o->other);
     (void)sim_advance(o->sim);
 }
 
@@ -139,6 +178,9 @@ int main(void)
         {"sim_on_disk", open_disk, close_sim, reopen_sim, pass_time, USEC_PER_SEC},
         {"sim_behind_fault", open_wrapped, close_sim, reopen_sim, pass_time, USEC_PER_SEC},
         {"sim_with_thread", open_threaded, close_sim, reopen_sim, pass_real_time,
+         200 * USEC_PER_MSEC},
+        {"sim_shared", open_shared, close_sim, reopen_sim, pass_time, USEC_PER_SEC},
+        {"sim_shared_with_threads", open_shared_threaded, close_sim, reopen_sim, pass_real_time,
          200 * USEC_PER_MSEC},
     };
     int failed = 0;

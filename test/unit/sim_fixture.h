@@ -22,6 +22,7 @@ struct world {
     struct hypervisor *hv;
     char dir[64]; /* empty: in memory */
     const char *boot_id;
+    bool shared;
 };
 
 static const struct machine_disk world_disks[] = {
@@ -41,6 +42,7 @@ static inline int world_try_open(struct world *w)
         .shutdown_us = SHUTDOWN_MS * MS,
         .seed = 7,
         .boot_id = w->boot_id,
+        .shared = w->shared,
     };
 
     return sim_open(&settings, NULL, &w->hv);

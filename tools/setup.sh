@@ -11,7 +11,7 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libsqlite3-de
   libjansson-dev libinih-dev libvirt-dev libpq-dev"
 real_packages="$build_packages libvirt0 libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils genisoimage e2fsprogs passwd"
 test_packages="$real_packages libcmocka-dev libexpat1-dev clang-14 libclang-rt-14-dev clang-tidy-14 systemd libseccomp2 curl openssl libvirt-daemon libvirt-clients util-linux
-  valgrind postgresql-15"
+  valgrind postgresql-15 dpkg-dev python3-yaml"
 bench_packages="$real_packages nginx-light procps libvirt-clients"
 
 as_root() {

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -136,7 +137,8 @@ class Cluster:
         """Node's name → how many hosts it holds; "" for those that nobody holds."""
         held = {}
         for host in self.hosts(node):
-            held[host["Holder"]] = held.get(host["Holder"], 0) + 1
+            holder = host.get("Holder", "")
+            held[holder] = held.get(holder, 0) + 1
         return held
 
     def pages(self, *words, path):
@@ -159,7 +161,6 @@ class Cluster:
 
     def sql(self, text):
         """What psql prints of a query over the nodes' schema."""
-        import subprocess
         env = {**os.environ, "PGOPTIONS": f"-csearch_path={self.schema.name}"}
         return subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", os.environ["ECSD_POSTGRES"], "-c", text], check=True,
                               capture_output=True, text=True, env=env).stdout.strip()

@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "api"))
 from harness import BUILD, SLOW  # noqa: E402
 
 PROGRAM = BUILD / "node_machines"
-PREFIXES = int(os.environ.get("ECSD_NODES_PREFIXES", "3000"))
+PREFIXES = int(os.environ.get("ECSD_NODES_PREFIXES", "2000"))
 
 
 class History:

@@ -44,10 +44,11 @@ class Order:
 
 
 class Load:
-    """`unexpected`: replies that no call may get."""
+    """`stay`: instances that keep their machine when they stop. `unexpected`: replies that no call may get."""
 
-    def __init__(self, nodes, ids, seed, clients=10, avoid_s=AVOID_S):
-        self.nodes, self.ids, self.avoid_s = nodes, ids, avoid_s
+    def __init__(self, nodes, ids, seed, stay=(), clients=10, avoid_s=AVOID_S, replayed=REPLAYED):
+        self.nodes, self.ids, self.avoid_s, self.replayed = nodes, ids, avoid_s, replayed
+        self.stay = set(stay)
         self.turns = itertools.count()
         self.avoided = {}  # node → until when
         self.orders, self.unexpected, self.replays = [], [], 0
@@ -77,9 +78,10 @@ class Load:
 
     def work(self, chance):
         while not self.ending.wait(chance.uniform(0, 2 * PAUSE_S)):
-            node, (kind, params) = self.next_node(), chance.choice(KINDS)
+            node, i, what = self.next_node(), chance.choice(self.ids), chance.choice(KINDS)
+            kind, params = STOP if what is RELEASE and i in self.stay else what
             try:
-                self.one(node, chance.choice(self.ids), kind, params, chance)
+                self.one(node, i, kind, params, chance)
             except Exception as error:  # a thread that ends unseen would be a test that asks nothing
                 self.unexpected.append(repr(error))
                 return
@@ -99,7 +101,7 @@ class Load:
             self.avoided[node] = time.monotonic() + self.avoid_s
             reply = None
         order.event.ended = time.monotonic_ns()
-        if self.note(order, i, reply) and chance.random() < REPLAYED:
+        if self.note(order, i, reply) and chance.random() < self.replayed:
             self.replay(self.next_node(), f"{kind}Instance", {"InstanceId": i, **params}, signed)
 
     def note(self, order, i, reply):

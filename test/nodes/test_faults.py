@@ -83,7 +83,7 @@ class UnderFaults(ClusterTest):
         cluster.use_hosts(HOSTS)
         self.await_spread(cluster.nodes, HOSTS, 3 * LEASE_S)
         self.spare, *self.ids = self.launch(INSTANCES + 1)
-        for i in self.ids[:DEAF]:  # their stops end at the deadline
+        for i in self.ids[:DEAF]:  # their stops end at the deadline; the machine has to stay for that
             cluster.any().ctl("sim", "guest", i, "ignore-power-button=on")
 
     def write(self, node):
@@ -97,7 +97,7 @@ class UnderFaults(ClusterTest):
 
     def test_what_was_acknowledged_holds(self):
         nodes, faults = self.nodes.nodes, Faults(SEED)
-        load = Load(nodes, self.ids, SEED).start()
+        load = Load(nodes, self.ids, SEED, stay=self.ids[:DEAF]).start()
         probers = {node: Prober(node, self.spare) for node in nodes}
         try:
             for kind, node in faults.plan(nodes):

@@ -48,12 +48,12 @@ class Cloud:
 
 
 class Played:
-    """A node of it. Now and then it does as `fault` says: "forgets" what it has acknowledged, takes a nonce "again", loses its
-    "answer"."""
+    """A node of it. Now and then it does as `fault` says: "forgets" what it has acknowledged, loses its "answer"; or
+    always: takes a nonce "again"."""
 
     def __init__(self, cloud, name, fault=None):
         self.cloud, self.name, self.fault = cloud, name, fault
-        self.chance = random.Random(name)
+        self.chance, self.calls = random.Random(name), itertools.count()
 
     def lives(self):
         return True
@@ -64,10 +64,9 @@ class Played:
             i = params["InstanceId.1"]
             with self.cloud.lock:
                 return self.reply(200, {"InstanceStatuses": {"InstanceStatus": [{"InstanceId": i, "Status": self.cloud.show(i)}]}})
-        faulty = self.fault if self.chance.random() < 0.2 else None
-        told = self.cloud.order(action, params["InstanceId"], None if faulty == "again" else nonce, lies=faulty == "forgets")
-        if faulty == "again":
-            self.cloud.nonces.discard(None)
+        faulty = self.fault if self.chance.random() < 0.2 or self.fault == "again" else None
+        nonce = (nonce, next(self.calls)) if faulty == "again" else nonce  # it knows none of them
+        told = self.cloud.order(action, params["InstanceId"], nonce, lies=faulty == "forgets")
         if faulty == "answer":
             raise TimeoutError("lost")
         return self.reply(*told)
@@ -81,7 +80,7 @@ class Judge(unittest.TestCase):
     def run_load(self, fault):
         cloud = Cloud()
         nodes = [Played(cloud, "a"), Played(cloud, "b", fault), Played(cloud, "c")]
-        load = Load(nodes, IDS, seed=3, clients=6, avoid_s=0.1).start()
+        load = Load(nodes, IDS, seed=3, clients=6, avoid_s=0.1, replayed=0.5).start()
         self.assertTrue(cloud.enough.wait(60), "no load")
         load.end()
         self.assertTrue(load.settle(lambda node: node.reply(200, {}), lambda: False))

@@ -69,8 +69,9 @@ class Carries(unittest.TestCase):
             got += piece
         self.assertEqual(got, data)
 
-    def assert_reset(self, client):
+    def assert_reset(self, connected):
         with self.assertRaises(OSError):
+            client = connected()  # may fail already
             while client.recv(65536):
                 pass
             raise ConnectionResetError  # an end is as good as a reset: it is gone
@@ -101,9 +102,9 @@ class Carries(unittest.TestCase):
         self.proxy.stall()
         client.sendall(b"lost")
         self.proxy.cut()
-        self.assert_reset(client)
+        self.assert_reset(lambda: client)
         self.assertTrue(self.echo.came.acquire(timeout=PATIENCE_S), "the server's end is closed")
-        self.assert_reset(self.connect())
+        self.assert_reset(self.connect)
         self.proxy.heal()
         self.says(self.connect(), b"after")
 
@@ -114,7 +115,7 @@ class Carries(unittest.TestCase):
         before = threading.active_count()
         self.proxy.cut()
         for client in clients:
-            self.assert_reset(client)
+            self.assert_reset(lambda client=client: client)
             self.assertTrue(self.echo.came.acquire(timeout=PATIENCE_S))
         ended = threading.Event()
         for _ in range(PATIENCE_S * 100):

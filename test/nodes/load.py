@@ -25,7 +25,7 @@ SHOW, START = ("Show", {}), ("Start", {})
 STOP, CUT, RELEASE = ("Stop", {}), ("Stop", {"ForceStop": "true"}), ("Stop", {"StoppedMode": "StopCharging"})
 KINDS = [SHOW] * 5 + [START] * 6 + [STOP] * 3 + [CUT] * 2 + [RELEASE] * 2
 REPLAYED = 0.1
-AVOID_S = 1.0  # a node that did not answer is not asked for so long
+AVOID_S = 1.0  # a node that did not answer, or only with 5xx, is not asked for so long
 PAUSE_S = 0.06  # between two calls of a client
 SETTLE_NS = int(2 * SLOW * NS)
 LOST = (OSError, http.client.HTTPException)
@@ -101,6 +101,8 @@ class Load:
             self.avoided[node] = time.monotonic() + self.avoid_s
             reply = None
         order.event.ended = time.monotonic_ns()
+        if reply is not None and reply.status >= 500:
+            self.avoided[node] = time.monotonic() + self.avoid_s
         if self.note(order, i, reply) and chance.random() < self.replayed:
             self.replay(self.next_node(), f"{kind}Instance", {"InstanceId": i, **params}, signed)
 

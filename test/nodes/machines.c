@@ -10,6 +10,7 @@
  * of them, for each machine in the last one, and at the end what was looked at.
  *
  *   node_machines --two-lives FOLDER        makes a journal in which one instance has two: the judge is judged
+ *   node_machines --two-lives-shared FOLDER the same, as processes that share it write it
  *
  * Nothing here knows the file's format: an end that is no whole record is cut off when a world opens.
  */
@@ -70,12 +71,22 @@ static void seen(void *arg, struct str id, const struct machine_status *status)
            look->at);
 }
 
+static int open_as(const char *folder, struct env *env, bool shared, struct hypervisor **ret)
+{
+    struct sim_settings settings = {
+        .env = env, .dir = folder, .shared = shared, .boot_us = USEC_PER_SEC, .shutdown_us = USEC_PER_SEC};
+
+    return sim_open(&settings, NULL, ret);
+}
+
+/* A journal that was shared opens as such only, and one that was not, too. */
 static struct hypervisor *open_world(const char *folder, struct env *env)
 {
-    struct sim_settings settings = {.env = env, .dir = folder, .boot_us = USEC_PER_SEC, .shutdown_us = USEC_PER_SEC};
     struct hypervisor *hv;
-    int r = sim_open(&settings, NULL, &hv);
+    int r = open_as(folder, env, false, &hv);
 
+    if (r < 0)
+        r = open_as(folder, env, true, &hv);
     if (r < 0) {
         fprintf(stderr, "the journal in %s can't be opened: error %d\n", folder, -r);
         exit(1);
@@ -173,13 +184,14 @@ static void check(int r, const char *what)
 }
 
 /* One instance lives at a host, and then at another one, too, for a while. */
-static int make_two_lives(const char *folder)
+static int make_two_lives(const char *folder, bool shared)
 {
     static const char *hosts[] = {"h-1", "h-2"};
     struct machine_spec spec = {.id = STR("i-1"), .vcpus = 1, .memory_mib = 512, .host_name = STR("i-1")};
     struct env *env = env_new_virtual(USEC_PER_SEC);
-    struct hypervisor *hv = open_world(folder, env);
+    struct hypervisor *hv = NULL;
 
+    check(open_as(folder, env, shared, &hv), folder);
     for (size_t i = 0; i < countof(hosts); i++) {
         check(hv->ops->host_add(hv, str_from(hosts[i]), STR("sim:"), NULL), "host_add");
         check(hv->ops->define(hv, str_from(hosts[i]), &spec, NULL), "define");
@@ -201,9 +213,11 @@ int main(int argc, char **argv)
     struct look look = {0};
 
     if (argc == 3 && strcmp(argv[1], "--two-lives") == 0)
-        return make_two_lives(argv[2]);
+        return make_two_lives(argv[2], false);
+    if (argc == 3 && strcmp(argv[1], "--two-lives-shared") == 0)
+        return make_two_lives(argv[2], true);
     if (argc < 5) {
-        fprintf(stderr, "usage: node_machines JOURNAL FOLDER PREFIXES HOST...\n       node_machines --two-lives FOLDER\n");
+        fprintf(stderr, "usage: node_machines JOURNAL FOLDER PREFIXES HOST...\n       node_machines --two-lives[-shared] FOLDER\n");
         return 2;
     }
     look.folder = argv[2];

@@ -12,11 +12,13 @@ from machines import PROGRAM, History
 
 
 class Judge(unittest.TestCase):
+    mode = "--two-lives"
+
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="ecsd-machines-")
         self.addCleanup(scratch.cleanup)
         self.folder = pathlib.Path(scratch.name)
-        subprocess.run([str(PROGRAM), "--two-lives", scratch.name], check=True)
+        subprocess.run([str(PROGRAM), self.mode, scratch.name], check=True)
 
     def test_two_lives_are_seen_after_they_are_over(self):
         history = History(self.folder / "sim.journal", ["h-1", "h-2"], prefixes=64)
@@ -34,6 +36,10 @@ class Judge(unittest.TestCase):
         (self.folder / "other").write_bytes(b"no journal " * 500)
         with self.assertRaises(RuntimeError):
             History(self.folder / "other", ["h-1"], prefixes=2)
+
+
+class JudgeOfAShared(Judge):
+    mode = "--two-lives-shared"
 
 
 class OfADaemon(unittest.TestCase):

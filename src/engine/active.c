@@ -261,10 +261,13 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
         active->job.deadline_us = MIN_OF(job->deadline_us, latest);
     /*
      * The job before may have ended in the same transaction in which this one was ordered: its record is committed, but
-     * its `done` comes only after this. It stays its own, out of the table. So does one that another node has ended.
+     * its `done` comes only after this. It stays its own, out of the table. So does one that a worker has and another node has
+     * ended; where none has it, all of it ends here.
      */
     before = map_take(&engine->jobs, active->key);
-    assert(!before || before->state == ACTIVE_RECORDING || (engine->shared && before->state == ACTIVE_RUNNING));
+    assert(!before || before->state == ACTIVE_RECORDING || engine->shared);
+    if (before && before->state != ACTIVE_RECORDING && before->state != ACTIVE_RUNNING)
+        active_end(engine, before);
     active->host = host_slot_get(engine, host_id, true);
     if (!active->host->present && !str_empty(host_id))
         chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */

@@ -245,7 +245,7 @@ class Process(unittest.TestCase):
                             (("--set", "stop.nonsense=1"), "stop.nonsense"), (("--set", "stop.press_interval_s=0"), "press_interval"),
                             (("--config", "/nonexistent/file"), "/nonexistent/file"),
                             (("--data", self.dir, "--listen", "nonsense"), "HOST:PORT"),
-                            (("--data", self.dir, "--hypervisor", "vbox:///x"), "give sim, libvirt")):
+                            (("--data", self.dir, "--hypervisor", "vbox:///x"), "give sim, sim:FOLDER, libvirt")):
             with self.subTest(words=words):
                 result = self.run_ecsd(*words)
                 self.assertEqual(result.returncode, 2, result.stderr)

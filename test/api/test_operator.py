@@ -182,7 +182,7 @@ class CommandLine(unittest.TestCase):
             "word.ini line 2: expected [section] or name = value": ("--config", self.dir / "word.ini"),
             "not HOST:PORT": ("--listen", "everywhere"),
             "sqlite:": ("--store", "mysql:here"),
-            "give sim, libvirt": ("--hypervisor", "vbox:///x"),
+            "give sim, sim:FOLDER, libvirt": ("--hypervisor", "vbox:///x"),
         }.items():
             self.refused(2, text, *words)
         self.refused(2, "ECSD_STOP_PRESS: no such option", env={"ECSD_STOP_PRESS": "5"})

@@ -515,6 +515,32 @@ static void one_that_wakes_up_late_does_no_harm(void **state)
     finish(nodes);
 }
 
+/* It takes an order before it knows that its hosts are gone, and that another node has ended what it had under way. */
+static void one_that_wakes_up_late_takes_orders(void **state)
+{
+    struct nodes *nodes = begin(2);
+    struct world *world = nodes->world;
+    struct str id;
+
+    (void)state;
+    pass(nodes, 4 * THIRD);
+    id = launch_at(nodes, 1);
+    guest(nodes, id, "shutdown", "20");
+    assert_int_equal(world_stop(world, id, (struct stop_order){0}), 0);
+    pass(nodes, SECONDS(1));
+    nodes->paused[1] = true;
+    (void)await(nodes, id, INSTANCE_STATE_STOPPED, SECONDS(60));
+    assert_int_equal(active(nodes, 1), 1);
+    at(nodes, 1);
+    assert_int_equal(world_order(world, (struct ordered){.kind = ORDER_START, .id = id}), 0);
+    assert_int_equal(active(nodes, 1), 1);
+    nodes->paused[1] = false;
+    (void)await(nodes, id, INSTANCE_STATE_RUNNING, 4 * THIRD); /* the host may change hands meanwhile */
+    pass(nodes, 5 * THIRD);
+    assert_int_equal(active(nodes, 0) + active(nodes, 1), 0);
+    finish(nodes);
+}
+
 static struct job job_of(struct nodes *nodes, struct str id)
 {
     struct tx *tx = store_read_begin(nodes->world->store);
@@ -624,6 +650,7 @@ int main(void)
         cmocka_unit_test(a_redeploy_ends_at_another_node),
         cmocka_unit_test(a_silent_nodes_stops_end_in_time),
         cmocka_unit_test(one_that_wakes_up_late_does_no_harm),
+        cmocka_unit_test(one_that_wakes_up_late_takes_orders),
         cmocka_unit_test(late_records_are_fenced),
         cmocka_unit_test(silence_of_all_is_not_counted),
         cmocka_unit_test(a_guest_that_goes_off_is_noticed_by_the_next_holder),

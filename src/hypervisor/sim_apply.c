@@ -66,7 +66,7 @@ static int apply_host(struct sim *sim, const struct journal_record *record, stru
 {
     struct sim_host *host;
 
-    (void)answer;
+    *answer = 0;
     if (tail.len == 0 || tail.len > SIM_ID_MAX)
         return -E_IO;
     host = sim_host_find(sim, tail);
@@ -84,8 +84,8 @@ static int apply_host_knob(struct sim *sim, const struct journal_record *record,
     struct sim_host *host = host_numbered(sim, record->number);
     bool was_down;
 
+    *answer = 0;
     (void)tail;
-    (void)answer;
     if (!host || record->what >= HOST_KNOB_COUNT || record->value < 0 || record->value > GUEST_LENGTH_MAX_US)
         return -E_IO;
     was_down = host->knobs[HOST_DOWN] != 0;
@@ -100,8 +100,8 @@ static int apply_host_fail(struct sim *sim, const struct journal_record *record,
 {
     struct sim_host *host = host_numbered(sim, record->number);
 
+    *answer = 0;
     (void)tail;
-    (void)answer;
     if (!host)
         return -E_IO;
     sim_host_fail(sim, host, record->time_us);
@@ -129,7 +129,7 @@ static int apply_machine(struct sim *sim, const struct journal_record *record, s
     struct guest before;
     struct str id = take_str(&in, SIM_ID_MAX);
 
-    (void)answer;
+    *answer = 0;
     if (!host || id.len == 0)
         return -E_IO;
     machine = sim_machine_find(host, id);
@@ -383,8 +383,8 @@ static int apply_kept(struct sim *sim, const struct journal_record *record, stru
     struct sim_disk data;
     struct str id;
 
+    *answer = 0;
     (void)record;
-    (void)answer;
     if (!take_kept(tail, &id, &data))
         return -E_IO;
     sim_keep(sim, id, &data);
@@ -393,18 +393,18 @@ static int apply_kept(struct sim *sim, const struct journal_record *record, stru
 
 static int apply_disk_delete(struct sim *sim, const struct journal_record *record, struct str tail, int *answer)
 {
+    *answer = 0;
     (void)record;
-    (void)answer;
     sim_unkeep(sim, tail);
     return 0;
 }
 
 static int apply_time(struct sim *sim, const struct journal_record *record, struct str tail, int *answer)
 {
+    *answer = 0;
     (void)sim;
     (void)record; /* sim_apply has looked at its time: that is all */
     (void)tail;
-    (void)answer;
     return 0;
 }
 

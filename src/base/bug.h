@@ -26,6 +26,9 @@ enum bug {
     BUG_capacity_leaked,       /* engine: a deleted instance keeps its capacity */
     BUG_segment_left_open,     /* engine: the bill goes on as before when an instance has stopped */
     BUG_disk_freed_early,      /* engine: a guest that holds on to its disk counts as having let go */
+    BUG_lease_ignored,         /* engine: a node whose lease has run out goes on */
+    BUG_hosts_taken_early,     /* engine: a node is taken for silent after a third of its lease */
+    BUG_lost_host_kept,        /* engine: a node goes on driving a host that it has lost */
 };
 
 #define BUG(name) (BUG_CHOSEN == BUG_##name)

@@ -234,7 +234,7 @@ static bool active_poke(struct engine *engine, const struct job *job)
     struct active *active = active_find(engine, job);
     bool ends = job->kind == JOB_KIND_STOP || job->kind == JOB_KIND_DELETE;
 
-    if (!active)
+    if (!active || active->term != active->host->term)
         return false;
     if (ends && job->step >= STEP_CUT) /* a forced order: nothing else moves the row of a job that is ours */
         active->overtaken_us = MIN_OF(active->overtaken_us, job->deadline_us);
@@ -243,7 +243,7 @@ static bool active_poke(struct engine *engine, const struct job *job)
     return true;
 }
 
-void active_adopt(struct engine *engine, const struct job *job, struct str host_id)
+void active_adopt(struct engine *engine, const struct job *job, struct str host_id, bool is_rest)
 {
     struct active *active = active_new(engine, job);
     struct active *before;
@@ -268,7 +268,9 @@ void active_adopt(struct engine *engine, const struct job *job, struct str host_
     assert(!before || before->state == ACTIVE_RECORDING || engine->shared);
     if (before && before->state != ACTIVE_RECORDING && before->state != ACTIVE_RUNNING)
         active_end(engine, before);
+    active->is_rest = is_rest;
     active->host = host_slot_get(engine, host_id, true);
+    active->term = active->host->term;
     if (!active->host->present && !str_empty(host_id))
         chore_due(engine, CHORE_HOSTS, 0); /* a host of whose arrival nobody has told us */
     (void)map_put(&engine->jobs, active->key, active);
@@ -298,10 +300,26 @@ void active_wake(struct engine *engine, struct active *active)
         active->woken = true;
 }
 
+/* This node drives it, and has done so since the job came here. */
+static bool is_host_ours(const struct active *active)
+{
+    return active->host->held && active->term == active->host->term;
+}
+
+static void be_nowhere(struct engine *engine, struct active *active)
+{
+    active->host->jobs--;
+    active->host = host_slot_get(engine, STR_NONE, false);
+    active->host->jobs++;
+    active->term = active->host->term;
+}
+
 void active_wait(struct engine *engine, struct active *active, usec_t until_us)
 {
     assert(active->state == ACTIVE_RUNNING || active->state == ACTIVE_RECORDING);
-    if (!active->host->held) {
+    if (!is_host_ours(active) && active->is_rest)
+        be_nowhere(engine, active);
+    if (!is_host_ours(active)) {
         active_end(engine, active);
         return;
     }
@@ -330,6 +348,16 @@ void active_end(struct engine *engine, struct active *active)
     (void)xfree(active);
 }
 
+/* Wherever it is: it is looked for at every host. */
+static void forget_host(struct engine *engine, struct active *active)
+{
+    if (active->state == ACTIVE_READY)
+        engine->ready_count--;
+    list_remove(&active->link);
+    be_nowhere(engine, active);
+    make_ready(engine, active);
+}
+
 void host_slot_drop(struct engine *engine, struct host_slot *host)
 {
     struct active **idle = xcalloc(engine->jobs.count + 1, sizeof(struct active *));
@@ -344,7 +372,10 @@ void host_slot_drop(struct engine *engine, struct host_slot *host)
             idle[count++] = active;
     }
     for (size_t i = 0; i < count; i++)
-        active_end(engine, idle[i]);
+        if (idle[i]->is_rest)
+            forget_host(engine, idle[i]);
+        else
+            active_end(engine, idle[i]);
     (void)xfree(idle);
     errands_drop(engine, host);
     log_notice("a host is another node's to drive", LOG_STR("host", host->id), LOG_NUM("jobs", count));

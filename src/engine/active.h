@@ -74,6 +74,8 @@ struct active {
     int cut_level;       /* enum machine_cut of the next cut */
     int64_t raised;      /* the incarnation that record_raise gives row and job */
     bool pending;        /* the row still says Pending */
+    int64_t term;        /* of its host when it came here: a later one has its own of this job */
+    bool is_rest;        /* its instance has no row any more, which would lead another node to it */
     usec_t starting_us;  /* redeploy: since when the row says Starting; 0: not read yet */
     struct host_slot *moved_to; /* redeploy: the host that record_moved chose */
     enum machine_end end; /* why it went off, for boot failures */
@@ -93,6 +95,7 @@ struct host_slot {
     bool silent;        /* did not answer when it was last asked */
     bool held;          /* this node drives it (lease.h); always, where no others share the store */
     bool was_held;      /* lease_settle's */
+    int64_t term;       /* how often this node has taken it */
     bool leaving;       /* nothing new is begun at it: another node is to have it */
     size_t running;
     size_t jobs;        /* active ones of it, in every state */
@@ -224,9 +227,9 @@ struct engine {
 
 /*
  * A job that is durable becomes active here. Takes the mutex. A machine without a host has host_id absent. One that is active already
- * learns its deadline: it was poked.
+ * learns its deadline: it was poked. `is_rest`: the instance's row has gone, and the job is what is left of it.
  */
-void active_adopt(struct engine *engine, const struct job *job, struct str host_id);
+void active_adopt(struct engine *engine, const struct job *job, struct str host_id, bool is_rest);
 void active_wake(struct engine *engine, struct active *active);
 /* NULL: it is not one of ours, or not active. */
 struct active *active_find(struct engine *engine, const struct job *job);
@@ -251,7 +254,10 @@ struct host_slot *host_slot_get(struct engine *engine, struct str id, bool make)
 void host_slot_unblock(struct engine *engine, struct host_slot *host);
 /* Did it answer when it was asked? */
 void host_slot_heard(struct engine *engine, struct host_slot *host, bool answers);
-/* Its jobs and errands leave the memory: another node has them. What is under way here ends with its step. */
+/*
+ * Its jobs and errands leave the memory: another node has them. What is under way here ends with its step. What is left of an
+ * instance without a row stays here: nobody else would find it.
+ */
 void host_slot_drop(struct engine *engine, struct host_slot *host);
 /* Whether it may be worked for has changed. */
 void host_slot_requeue(struct engine *engine, struct host_slot *host);

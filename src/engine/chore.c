@@ -381,7 +381,11 @@ static void hosts_work(struct engine *engine, struct arena *arena)
 
 static void host_changed(void *arg)
 {
-    next_time(arg, CHORE_HOSTS, 0);
+    struct engine *engine = arg;
+
+    next_time(engine, CHORE_HOSTS, 0);
+    if (engine->shared)
+        next_time(engine, CHORE_LEASE, 0); /* a new one is driven at once */
 }
 
 void engine_host_changed(struct engine *engine, struct tx *tx, struct str host_id)

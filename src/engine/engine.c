@@ -2,6 +2,7 @@
 /* The engine's life, its threads, and the loop that does the same without threads. */
 #include "engine/engine.h"
 
+#include "base/bug.h"
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "engine/errand.h"
@@ -71,7 +72,7 @@ const struct options *engine_options(const struct engine *engine)
 /* Without a valid lease somebody else may act for this node: nothing is done until it is renewed. */
 static bool may_act(const struct engine *engine, usec_t now)
 {
-    return !engine->stopping && !engine->fenced && now < engine->lease_until_us;
+    return !engine->stopping && !engine->fenced && (now < engine->lease_until_us || BUG(lease_ignored));
 }
 
 static void signal_worker(struct engine *engine)

@@ -17,7 +17,8 @@
  *    have renewed its lease: until then its lease has run out, and it does nothing.
  * 3. What a node that wakes up late still has under way is fenced: records by the job's (holder, epoch), what it saw at a host by
  *    the host's, what it orders at a host by the incarnation.
- * 4. Jobs of a host are in the memory of its holder only.
+ * 4. Jobs of a host are in the memory of its holder only. Who takes a host begins with what the rows say, also when it has held it
+ *    before and still has the jobs of then in mind.
  * 5. A host that only one process can drive (libvirt within the daemon, simulated hosts in the daemon's own folder) stays with the
  *    node that took it first: what another saw under that name would be another computer.
  */
@@ -42,6 +43,7 @@ struct peer {
 struct lease_found {
     struct buf held;    /* hosts that are ours */
     struct buf leaving; /* those among them that are to go */
+    struct buf taken;   /* and those that were not, or not any more */
     int64_t nodes;      /* living ones, with this one */
 };
 

@@ -9,13 +9,14 @@ struct hand_over {
     struct engine *engine;
     struct job job;
     struct str host_id;
+    bool is_rest;
 };
 
 static void hand_over_committed(void *arg)
 {
     struct hand_over *over = arg;
 
-    active_adopt(over->engine, &over->job, over->host_id);
+    active_adopt(over->engine, &over->job, over->host_id, over->is_rest);
 }
 
 static void batch_handed_over(void *arg)
@@ -28,11 +29,11 @@ static void batch_handed_over(void *arg)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id)
+static void hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id, bool is_rest)
 {
     struct hand_over *over = arena_new(tx_arena(tx), struct hand_over);
 
-    *over = (struct hand_over){engine, *job, host_id};
+    *over = (struct hand_over){engine, *job, host_id, is_rest};
     /* What the caller gave may live shorter than the transaction. */
     over->job.disks = arena_str(tx_arena(tx), job->disks);
     over->job.request_id = arena_str(tx_arena(tx), job->request_id);
@@ -43,6 +44,11 @@ void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *jo
         return; /* the node that drives the host picks it up */
     tx_on_commit(tx, hand_over_committed, over);
     tx_after_batch(tx, batch_handed_over, engine);
+}
+
+void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id)
+{
+    hand_over(engine, tx, job, host_id, false);
 }
 
 static struct job new_job(struct engine *engine, struct tx *tx, const struct instance *inst, enum job_kind kind,
@@ -331,7 +337,7 @@ static int delete_stopped(struct engine *engine, struct tx *tx, struct instance 
     r = store_job_insert(tx, &job);
     if (r < 0)
         return r;
-    engine_hand_over(engine, tx, &job, host_id);
+    hand_over(engine, tx, &job, host_id, true);
     return 0;
 }
 

@@ -215,6 +215,7 @@ static void follow_move(struct engine *engine, struct active *active)
     active->host->jobs--;
     active->host = active->moved_to;
     active->host->jobs++;
+    active->term = active->host->term;
     active->next_cut_us = 0;
     active->cut_level = 0;
     if (!active->host->present)

@@ -124,6 +124,14 @@ int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limi
     return r;
 }
 
+int store_job_poke_host(struct tx *tx, struct str host_id)
+{
+    static const struct query query = {
+        "UPDATE job SET poked = 1 WHERE state = 0 AND instance_id IN (SELECT id FROM instance WHERE host_id = $1)", NULL};
+
+    return rows_change(tx, &query, ARGS(V_STR(host_id)), NULL);
+}
+
 int store_job_poke(struct tx *tx, int64_t id)
 {
     static const struct query query = {"UPDATE job SET poked = 1 WHERE id = $1", NULL};

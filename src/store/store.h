@@ -182,6 +182,8 @@ int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limi
 int store_job_waits(struct tx *tx, struct str holder, int64_t epoch, bool *ret) must_check;
 /* Its row was changed by a node that does not have it: the one that has it picks it up again. */
 int store_job_poke(struct tx *tx, int64_t id) must_check;
+/* The same for all active jobs of a host: whoever holds it picks them up, also if it had them before. */
+int store_job_poke_host(struct tx *tx, struct str host_id) must_check;
 /* Newest first; state -1: all. `after`: id, 0: from the start. */
 int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struct job_list *ret) must_check;
 /* Removes finished jobs that ended before `before`. */

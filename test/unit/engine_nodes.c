@@ -245,6 +245,29 @@ static void hosts_are_shared_among_those_that_live(void **state)
     finish(nodes);
 }
 
+static int add_one_more(struct tx *tx, void *arg)
+{
+    struct nodes *nodes = arg;
+    struct str id = STR("host-new");
+    int r = add_host(tx, &id);
+
+    if (r == 0)
+        engine_host_changed(nodes->engine[0], tx, id);
+    return r;
+}
+
+static void a_host_that_is_added_is_driven_at_once(void **state)
+{
+    struct nodes *nodes = begin(1);
+
+    (void)state;
+    pass(nodes, SECONDS(1));
+    assert_int_equal(store_write(nodes->world->store, add_one_more, nodes), 0);
+    pass(nodes, USEC_PER_SEC / 10);
+    assert_int_equal(held(nodes, 0), HOSTS + 1);
+    finish(nodes);
+}
+
 static void a_node_that_leaves_in_order_gives_its_hosts_back(void **state)
 {
     struct nodes *nodes = begin(2);
@@ -458,6 +481,42 @@ static void a_redeploy_ends_at_another_node(void **state)
     finish(nodes);
 }
 
+static void set_host(struct nodes *nodes, struct str host_id, const char *state)
+{
+    struct world *world = nodes->world;
+
+    assert_int_equal(world->hv->ops->simulate(world->hv, host_id, STR_NONE, STR("state"), str_from(state), &world->fail), 0);
+}
+
+/* What is left of a deleted instance stays with its node when its host goes to another: no row would lead that one to it. */
+static void a_delete_outlives_the_loss_of_its_host(void **state)
+{
+    struct nodes *nodes = begin(1);
+    struct world *world = nodes->world;
+    struct str host = STR_NONE;
+    struct str id;
+
+    (void)state;
+    pass(nodes, THIRD);
+    while (!str_eq(host, STR("host-6"))) { /* the first that is given up */
+        id = launch(nodes);
+        host = world_instance(world, id)->host_id;
+    }
+    assert_int_equal(world_stop(world, id, (struct stop_order){0}), 0);
+    (void)await(nodes, id, INSTANCE_STATE_STOPPED, SECONDS(10));
+    set_host(nodes, host, "down");
+    assert_int_equal(world_order(world, (struct ordered){.kind = ORDER_DELETE, .id = id}), 0);
+    up(nodes, 1);
+    pass(nodes, 4 * THIRD);
+    assert_int_equal(held(nodes, 1), 3);
+    assert_int_equal(active(nodes, 0), 1);
+    set_host(nodes, host, "up");
+    pass(nodes, 2 * THIRD + SECONDS(30));
+    assert_int_equal(active(nodes, 0), 0);
+    assert_int_equal(machine(nodes, host, id).state, MACHINE_ABSENT);
+    finish(nodes);
+}
+
 /* ── silence ── */
 
 static void a_silent_nodes_stops_end_in_time(void **state)
@@ -538,6 +597,46 @@ static void one_that_wakes_up_late_takes_orders(void **state)
     (void)await(nodes, id, INSTANCE_STATE_RUNNING, 4 * THIRD); /* the host may change hands meanwhile */
     pass(nodes, 5 * THIRD);
     assert_int_equal(active(nodes, 0) + active(nodes, 1), 0);
+    finish(nodes);
+}
+
+static size_t living(struct nodes *nodes, struct str id)
+{
+    size_t count = 0;
+
+    for (int i = 1; i <= HOSTS; i++) {
+        struct machine_status status = machine(nodes, arena_printf(&nodes->world->arena, "host-%d", i), id);
+
+        count += status.state != MACHINE_ABSENT && status.state != MACHINE_OFF;
+    }
+    return count;
+}
+
+/* It gets its hosts back in the very write in which it would learn that it had lost them: what it has in mind is outdated. */
+static void one_that_wakes_up_late_and_gets_all_back_begins_anew(void **state)
+{
+    struct nodes *nodes = begin(2);
+    struct world *world = nodes->world;
+    struct str id, host;
+
+    (void)state;
+    pass(nodes, 4 * THIRD);
+    id = launch_at(nodes, 1);
+    host = world_instance(world, id)->host_id;
+    guest(nodes, id, "shutdown", "20");
+    assert_int_equal(world_order(world, (struct ordered){.kind = ORDER_REDEPLOY, .id = id}), 0);
+    pass(nodes, SECONDS(1));
+    assert_int_equal(active(nodes, 1), 1);
+    nodes->paused[1] = true;
+    while (living(nodes, id) == 0 || str_eq(world_instance(world, id)->host_id, host))
+        pass(nodes, SECONDS(1) / 10);
+    lease_give_up(nodes->engine[0]);
+    down(nodes, 0);
+    nodes->paused[1] = false;
+    (void)await(nodes, id, INSTANCE_STATE_RUNNING, 4 * THIRD);
+    assert_int_equal(living(nodes, id), 1);
+    assert_int_equal(machine(nodes, world_instance(world, id)->host_id, id).state, MACHINE_RUNNING);
+    assert_int_equal(active(nodes, 1), 0);
     finish(nodes);
 }
 
@@ -638,6 +737,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_are_shared_among_those_that_live),
+        cmocka_unit_test(a_host_that_is_added_is_driven_at_once),
         cmocka_unit_test(a_node_that_leaves_in_order_gives_its_hosts_back),
         cmocka_unit_test(a_node_that_starts_anew_finds_its_work),
         cmocka_unit_test(hosts_of_one_process_stay_with_it),
@@ -648,9 +748,11 @@ int main(void)
         cmocka_unit_test(commands_are_ordered_and_stopped_at_any_node),
         cmocka_unit_test(a_script_is_followed_by_the_next_holder),
         cmocka_unit_test(a_redeploy_ends_at_another_node),
+        cmocka_unit_test(a_delete_outlives_the_loss_of_its_host),
         cmocka_unit_test(a_silent_nodes_stops_end_in_time),
         cmocka_unit_test(one_that_wakes_up_late_does_no_harm),
         cmocka_unit_test(one_that_wakes_up_late_takes_orders),
+        cmocka_unit_test(one_that_wakes_up_late_and_gets_all_back_begins_anew),
         cmocka_unit_test(late_records_are_fenced),
         cmocka_unit_test(silence_of_all_is_not_counted),
         cmocka_unit_test(a_guest_that_goes_off_is_noticed_by_the_next_holder),

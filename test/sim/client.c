@@ -390,7 +390,7 @@ static void send(struct flight *flight)
     flight->call = recipe_call(&flight->recipe, &flight->arena);
     flight->busy = true;
     run->counts.calls++;
-    gateway_handle(run->world.gateway, &flight->call, suspended, done, flight);
+    world_handle(&run->world, flight->node, &flight->call, suspended, done, flight);
     if (!flight->writes)
         run->counts.reads++;
 }
@@ -458,12 +458,18 @@ static bool ask_replay(struct flight *flight)
 
 static struct flight *take_flight(struct run *run, enum op op, int account)
 {
+    int node = nodes_pick(run);
+
+    if (node == NOBODY)
+        return NULL;
     for (int i = 0; i < FLIGHTS; i++) {
         struct flight *flight = &run->client.flights[i];
 
-        if (flight->busy)
+        if (flight->busy || flight->given_up)
             continue;
         arena_reset(&flight->arena);
+        flight->node = node;
+        flight->hangs_up = run->profile.nodes > 1 && !run->is_calm && dice_permille(&run->dice, 5);
         flight->writes = flight->success_first = flight->stranger = flight->confirm = false;
         flight->op = op;
         flight->account = account;
@@ -557,8 +563,28 @@ int client_waiting(const struct run *run)
     int count = 0;
 
     for (int i = 0; i < FLIGHTS; i++)
-        count += run->client.flights[i].busy;
+        count += run->client.flights[i].busy || run->client.flights[i].given_up;
     return count;
+}
+
+void client_give_up(struct flight *flight)
+{
+    flight->given_up = true;
+    if (flight->busy)
+        client_unheard(flight);
+}
+
+void client_lost_at(struct run *run, int node)
+{
+    for (int i = 0; i < FLIGHTS; i++) {
+        struct flight *flight = &run->client.flights[i];
+
+        if (flight->node != node)
+            continue;
+        flight->given_up = false;
+        if (flight->busy)
+            client_unheard(flight);
+    }
 }
 
 void client_lost(struct run *run)
@@ -566,7 +592,9 @@ void client_lost(struct run *run)
     for (int i = 0; i < run->client.doubtful_count; i++)
         client_unheard(&run->client.doubtful[i]);
     run->client.doubtful_count = 0;
-    for (int i = 0; i < FLIGHTS; i++)
+    for (int i = 0; i < FLIGHTS; i++) {
+        run->client.flights[i].given_up = false;
         if (run->client.flights[i].busy)
             client_unheard(&run->client.flights[i]);
+    }
 }

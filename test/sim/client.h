@@ -49,6 +49,9 @@ struct flight {
     struct run *run;
     bool busy;
     bool writes; /* it was queued */
+    bool given_up; /* its caller waits no more, its node may still answer: the place is not free yet */
+    bool hangs_up; /* its caller will not hear the answer */
+    int node;    /* that has it */
     enum op op;
     int account;
     int targets[FLIGHT_TARGETS]; /* of the model's instances; NOBODY: an id that nobody has */
@@ -106,6 +109,10 @@ void client_call(struct run *run);
 void client_ask(struct run *run, enum op op, int account);
 /* The daemon died: calls on their way are never answered. */
 void client_lost(struct run *run);
+/* One of several nodes died: the same for its calls. */
+void client_lost_at(struct run *run, int node);
+/* The answer was put off for so long that the caller has given up. */
+void client_give_up(struct flight *flight);
 /* Does a call that waits, or one that may come to life, mean that place of the model? */
 bool client_means(const struct run *run, int instance, int disk);
 /* How many calls wait for their reply. */

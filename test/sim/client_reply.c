@@ -338,12 +338,32 @@ static void doubt(struct flight *flight)
     client->doubtful[client->doubtful_count++] = *flight;
 }
 
+/* Is there nobody who hears it? */
+static bool is_lost(struct flight *flight)
+{
+    return faults_swallow_reply(flight->run) || flight->hangs_up || nodes_swallow_reply(flight->run, flight->node);
+}
+
+static void learn_failure(struct flight *flight, struct str code, int status)
+{
+    struct run *run = flight->run;
+
+    run->counts.failed++;
+    if (!faults_may_fail_calls(run) && !nodes_may_fail_calls(run, flight->node))
+        unexpected(flight, status, code);
+    doubt(flight);
+}
+
 void client_reply(struct flight *flight, const struct reply *reply)
 {
     struct run *run = flight->run;
     struct str code = reply->status == 200 ? STR("200") : code_of(reply->body);
 
-    if (faults_swallow_reply(run)) {
+    if (flight->given_up) {
+        flight->given_up = false;
+        return;
+    }
+    if (is_lost(flight)) {
         client_unheard(flight);
         return;
     }
@@ -352,10 +372,7 @@ void client_reply(struct flight *flight, const struct reply *reply)
     trace_add(&run->trace, "%lld %d %s → %d %.*s", (long long)run->step, flight->account + 1, client_op_name(flight->op),
               reply->status, STR_ARG(code));
     if (reply->status >= 500) {
-        run->counts.failed++;
-        if (!faults_may_fail_calls(run))
-            unexpected(flight, reply->status, code);
-        doubt(flight);
+        learn_failure(flight, code, reply->status);
         return;
     }
     if (flight->writes)

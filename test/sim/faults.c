@@ -393,6 +393,8 @@ void faults_crash(struct run *run)
     if (dice_permille(&run->dice, 150)) {
         count(run, RESTART, "the daemon");
         world_stop(&run->world);
+        if (world_is_shared(&run->world))
+            client_lost(run); /* those that a paused or a waiting node has taken with it */
     } else {
         die(run);
         run->counts.crashes++;
@@ -400,5 +402,6 @@ void faults_crash(struct run *run)
     if (dice_permille(&run->dice, 300))
         world_pass(&run->world, dice_below(&run->dice, 20000) * USEC_PER_MSEC);
     start_again(run);
+    nodes_restarted(run);
     run->faults.disturbed_us = world_now(&run->world);
 }

@@ -264,6 +264,7 @@ static void check_deadline(const struct look *look, const struct job *job, struc
     const struct instance *row = row_of(look, job->instance_id);
     int instance = model_find(&run->model, job->instance_id);
     usec_t promised = instance == NOBODY ? 0 : run->model.instances[instance].stop_by_us;
+    usec_t margin = STOP_MARGIN_US + nodes_patience(run);
     usec_t late = world_now(&run->world) - job->deadline_us;
 
     if (seen->id == job->id && job->deadline_us > seen->deadline_us)
@@ -274,8 +275,8 @@ static void check_deadline(const struct look *look, const struct job *job, struc
     if (job->kind == JOB_KIND_STOP && promised && job->deadline_us > promised)
         run_broken(run, "law 4: a deadline never moves later", "%.*s: %lld µs after what was promised", STR_ARG(job->instance_id),
                    (long long)(job->deadline_us - promised));
-    if (row && row->state == INSTANCE_STATE_STOPPING && job->deadline_us != USEC_NEVER && late > STOP_MARGIN_US &&
-        world_now(&run->world) - faults_quiet_since(run) > STOP_MARGIN_US)
+    if (row && row->state == INSTANCE_STATE_STOPPING && job->deadline_us != USEC_NEVER && late > margin &&
+        world_now(&run->world) - faults_quiet_since(run) > STOP_MARGIN_US && world_now(&run->world) - nodes_quiet_since(run) > margin)
         run_broken(run, "law 4: a stop ends by its deadline", "%.*s is Stopping %lld s after it", STR_ARG(job->instance_id),
                    (long long)(late / USEC_PER_SEC));
 }
@@ -334,6 +335,8 @@ void laws_check(struct run *run)
         check_disks(&look);
     store_read_end(look.tx);
     faults_look_away(run, false);
+    if (world_is_shared(&run->world))
+        laws_check_nodes(run);
 }
 
 bool laws_busy(struct run *run, char ret_text[256])

@@ -2,6 +2,7 @@
 /*
  * ecsd-sim --seed N [--steps M] [--verbose]   one run
  * ecsd-sim --seeds N-M [--steps M]            these, one after the other
+ * … --nodes N                                  so many nodes; without it every third seed has two or three
  * ecsd-sim --random K | --seconds S           seeds that nobody has chosen
  * Ends with 1 at the first broken law, after the command that shows it again and the latest events.
  */
@@ -25,6 +26,7 @@ struct arguments {
     int64_t random;
     int64_t seconds;
     int64_t steps;
+    int nodes; /* 0: as the seed says */
     bool verbose;
 };
 
@@ -99,12 +101,14 @@ static void read_arguments(char **argv, struct arguments *ret)
             read_range(*++at, ret);
         else if (str_eq(word, STR("--steps")))
             ret->steps = number(*++at);
+        else if (str_eq(word, STR("--nodes")))
+            ret->nodes = (int)MIN_OF(number(*++at), (int64_t)WORLD_NODES);
         else if (str_eq(word, STR("--random")))
             ret->random = number(*++at);
         else if (str_eq(word, STR("--seconds")))
             ret->seconds = number(*++at);
         else {
-            (void)fprintf(stderr, "usage: ecsd-sim --seed N | --seeds N-M | --random K | --seconds S [--steps M] [--verbose]\n");
+            (void)fprintf(stderr, "usage: ecsd-sim --seed N | --seeds N-M | --random K | --seconds S [--steps M] [--nodes N] [--verbose]\n");
             exit(2);
         }
         if (!*at)
@@ -117,6 +121,7 @@ static void read_arguments(char **argv, struct arguments *ret)
 struct totals {
     struct counts counts;
     int64_t faults[FAULT_KINDS];
+    int64_t node_faults[NODE_FAULTS];
     int64_t seeds;
     int64_t operations;
     uint64_t hash;
@@ -132,6 +137,8 @@ static void add_up(struct totals *totals, const struct run *run)
         to[i] += from[i];
     for (int i = 0; i < FAULT_KINDS; i++)
         totals->faults[i] += run->faults.counts[i];
+    for (int i = 0; i < NODE_FAULTS; i++)
+        totals->node_faults[i] += run->nodes.counts[i];
     totals->seeds++;
     totals->operations += run_operations(run);
     totals->hash = totals->hash * 31 + run->trace.hash;
@@ -151,6 +158,9 @@ static void print_totals(const struct totals *totals)
                  c->engine_steps, c->commits, c->laws, c->crashes, c->recoveries_failed);
     for (int i = 0; i < FAULT_KINDS; i++)
         (void)printf("%s%s %" PRId64, i == 0 ? "  faults: " : ", ", faults_kind_name(i), totals->faults[i]);
+    (void)printf("\n  %" PRId64 " seeds with several nodes, %" PRId64 " nodes found silent by others", c->node_seeds, c->takeovers);
+    for (int i = 0; i < NODE_FAULTS; i++)
+        (void)printf(", %s %" PRId64, nodes_fault_name(i), totals->node_faults[i]);
     (void)printf("\n");
 }
 
@@ -163,6 +173,7 @@ static void play(const struct arguments *arguments, uint64_t seed, struct totals
     playing = run;
     run->seed = seed;
     run->steps = arguments->steps;
+    run->node_count = arguments->nodes;
     trace_init(&run->trace, arguments->verbose);
     run_play(run);
     add_up(totals, run);

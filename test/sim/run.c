@@ -2,6 +2,7 @@
 /* The course of a run: steps by chance, and calm in between. */
 #include "sim/run.h"
 
+#include "base/metric.h"
 #include "hypervisor/sim.h"
 
 #define CALM_EVERY 400 /* steps */
@@ -9,7 +10,7 @@
 
 int64_t run_operations(const struct run *run)
 {
-    return run->counts.calls + run->counts.engine_steps + run->counts.commits;
+    return run->counts.calls + run->counts.engine_steps + run->counts.commits - run->world.looks;
 }
 
 /* ── what may be done next ── */
@@ -28,6 +29,7 @@ static bool work(struct run *run, int limit)
     usec_t next;
     bool any = false;
 
+    (void)nodes_tick(run);
     while (limit-- > 0 && world_work(&run->world, &next)) {
         run->counts.engine_steps++;
         any = true;
@@ -45,14 +47,28 @@ static bool call(struct run *run)
 /* Everything that is due happens; returns when the next thing is. */
 static usec_t settle(struct run *run)
 {
-    usec_t next, sim;
+    usec_t next, sim, node;
 
     do {
+        node = nodes_tick(run);
         sim = sim_advance(run->world.sim);
         (void)work(run, 1000);
         (void)world_work(&run->world, &next);
     } while (commit(run));
-    return MIN_OF(next, sim);
+    return MIN_OF(MIN_OF(next, sim), node);
+}
+
+/* Several nodes look for work twenty times a second: where nothing came of it, the laws need no look every time. */
+static void check(struct run *run)
+{
+    int64_t changes = run->counts.commits + run->world.changes;
+
+    if (world_is_shared(&run->world) && changes == run->checked_changes &&
+        world_now(&run->world) < run->checked_us + USEC_PER_SEC)
+        return;
+    run->checked_changes = changes;
+    run->checked_us = world_now(&run->world);
+    laws_check(run);
 }
 
 /* Lets time pass, each thing at its time. */
@@ -64,7 +80,7 @@ static void pass(struct run *run, usec_t by_us)
         usec_t next = settle(run);
         usec_t now = world_now(&run->world);
 
-        laws_check(run);
+        check(run);
         if (now >= end)
             return;
         next = MIN_OF(MAX_OF(next, now + 1), end);
@@ -98,6 +114,10 @@ static bool step(struct run *run)
     }
     if (dice_permille(&run->dice, run->profile.fault_permille)) {
         faults_strike(run);
+        return true;
+    }
+    if (run->profile.nodes > 1 && dice_permille(&run->dice, run->profile.node_permille)) {
+        nodes_strike(run);
         return true;
     }
     if (at < 350)
@@ -136,6 +156,7 @@ static void calm(struct run *run)
     usec_t end;
 
     faults_heal(run);
+    nodes_heal(run);
     trace_add(&run->trace, "%lld calm", (long long)run->step);
     end = world_now(&run->world) + patience;
     do {
@@ -178,10 +199,24 @@ static struct profile choose_profile(struct dice *dice)
     };
 }
 
+static void choose_nodes(struct run *run)
+{
+    static const int leases[] = {3, 6, 15};
+
+    run->profile.nodes = run->node_count ? run->node_count : nodes_of_seed(run->seed);
+    if (run->profile.nodes == 1)
+        return;
+    run->profile.lease_s = leases[dice_below(&run->dice, 3)];
+    run->profile.node_permille = 5 + dice_below(&run->dice, 15);
+    run->counts.node_seeds++;
+}
+
 static void begin(struct run *run)
 {
     run->dice = (struct dice){run->seed};
     run->profile = choose_profile(&run->dice);
+    choose_nodes(run);
+    nodes_init(run);
     world_open(&run->world, dice_roll(&run->dice), &run->profile);
     model_init(&run->model, run);
     client_init(&run->client, run);
@@ -202,6 +237,7 @@ void run_play(struct run *run)
             calm(run);
     }
     calm(run);
+    run->counts.takeovers += metric_get(METRIC_NODES_BURIED) - run->nodes.buried;
     run->counts.virtual_us += world_now(&run->world) - started;
     world_close(&run->world);
     client_done(&run->client);

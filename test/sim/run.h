@@ -14,6 +14,7 @@
 #include "sim/faults.h"
 #include "sim/laws.h"
 #include "sim/model.h"
+#include "sim/nodes.h"
 #include "sim/trace.h"
 #include "sim/world.h"
 
@@ -30,13 +31,18 @@ struct counts {
     int64_t laws;     /* passes over store, hosts and model */
     int64_t crashes;
     int64_t recoveries_failed;
+    int64_t node_seeds; /* runs with several nodes */
+    int64_t takeovers;  /* nodes that others found silent */
     usec_t virtual_us;
 };
 
 struct run {
     uint64_t seed;
+    int node_count; /* asked for; 0: the seed decides */
     int64_t steps;
     int64_t step;
+    int64_t checked_changes; /* at the latest look at the laws while time passed */
+    usec_t checked_us;
     bool is_calm; /* whatever was begun has had its time */
     struct dice dice;
     struct profile profile;
@@ -47,6 +53,7 @@ struct run {
     struct client client;
     struct laws laws;
     struct faults faults;
+    struct nodes nodes;
 };
 
 /* From a fresh data folder to the end; a law that is broken ends the process. */

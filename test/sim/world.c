@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include "actions/tenant.h"
-#include "engine/active.h"
+#include "engine/lease.h"
 #include "hypervisor/fault.h"
 #include "hypervisor/sim.h"
 #include "kit/disk_fault.h"
+#include "sim/mind.h"
 
 #define START_US (1800000000 * USEC_PER_SEC)
 #define HOST_VCPUS 12 /* tight: hosts are full now and then */
@@ -22,6 +23,7 @@ const struct world_key world_keys[WORLD_ACCOUNTS] = {
     {"LTAI5tSimulationKey003", "SecretOfTheThirdAccount0123456", false},
 };
 const char *const world_hosts[WORLD_HOSTS] = {"host-1", "host-2", "host-3", "host-4"};
+static const char *const node_names[WORLD_NODES] = {"node-1", "node-2", "node-3"};
 const char *const world_zones[2] = {"cn-hangzhou-h", "cn-hangzhou-i"};
 
 /* ── a fresh folder ── */
@@ -61,6 +63,8 @@ static void set_options(struct world *world)
     set(world, "engine.retry_max_s", 5);
     set(world, "engine.job_keep_s", 120);
     set(world, "event.keep_s", 600);
+    if (profile->nodes > 1)
+        set(world, "engine.lease_s", profile->lease_s);
 }
 
 static int make_tenant(struct tx *tx, int i, struct fail *fail)
@@ -118,7 +122,8 @@ void world_open(struct world *world, uint64_t seed, const struct profile *profil
 {
     const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 
-    *world = (struct world){.seed = seed, .profile = *profile};
+    world->seed = seed;
+    world->profile = *profile;
     (void)snprintf(world->dir, sizeof(world->dir), "%s/ecsd-sim-XXXXXX", base);
     if (!mkdtemp(world->dir))
         abort();
@@ -162,6 +167,33 @@ void world_close(struct world *world)
 
 /* ── lives of the daemon ── */
 
+bool world_is_shared(const struct world *world)
+{
+    return world->profile.nodes > 1;
+}
+
+bool world_node_runs(const struct world *world, int node)
+{
+    return world->nodes[node].engine && !world->nodes[node].door.asleep;
+}
+
+/* Those that are paused or gone hear nothing of it. */
+static void tell_nodes(void *arg, const struct machine_event *event)
+{
+    struct world *world = arg;
+
+    world->changes++;
+    for (int i = 0; i < world->profile.nodes; i++) {
+        struct door *before;
+
+        if (!world_node_runs(world, i))
+            continue;
+        before = door_enter(&world->nodes[i].door);
+        spy_event(world->nodes[i].spy, event);
+        (void)door_enter(before);
+    }
+}
+
 static int open_hosts(struct world *world)
 {
     struct sim_settings settings = {
@@ -182,24 +214,69 @@ static int open_hosts(struct world *world)
         return r;
     world->sim = inner;
     world->hv = fault_new(&inner);
+    if (world_is_shared(world))
+        world->hv->ops->watch(world->hv, tell_nodes, world);
     return 0;
 }
 
-static int open_engine(struct world *world)
+static int open_engine(struct world *world, int at)
 {
+    struct world_node *node = &world->nodes[at];
+    bool shared = world_is_shared(world);
     struct engine_settings engine = {.store = world->store,
-                                     .hypervisor = world->hv,
+                                     .hypervisor = shared ? node->spy : world->hv,
                                      .env = world->env,
                                      .options = &world->options.values,
-                                     .node = STR("local")};
+                                     .node = shared ? str_from(node_names[at]) : STR("local"),
+                                     .shared = shared};
     struct gateway_settings gateway = {.store = world->store, .env = world->env, .options = &world->options.values};
-    int r = engine_open(&engine, &world->fail, &world->engine);
+    int r = engine_open(&engine, &world->fail, &node->engine);
 
     if (r < 0)
         return r;
-    gateway.engine = world->engine;
-    r = gateway_open(&gateway, &world->fail, &world->gateway);
-    return r < 0 ? r : engine_recover(world->engine, &world->fail);
+    gateway.engine = node->engine;
+    r = gateway_open(&gateway, &world->fail, &node->gateway);
+    return r < 0 ? r : engine_recover(node->engine, &world->fail);
+}
+
+int world_node_up(struct world *world, int at)
+{
+    struct world_node *node = &world->nodes[at];
+    struct door *before;
+    int r;
+
+    if (!world_is_shared(world))
+        return open_engine(world, at);
+    door_init(&node->door, world->untold, world->watcher_arg);
+    node->spy = spy_new(world->hv, at, world->begun, world->watcher, world->watcher_arg);
+    before = door_enter(&node->door);
+    r = open_engine(world, at);
+    (void)door_enter(before);
+    if (r < 0)
+        world_node_kill(world, at);
+    return r;
+}
+
+void world_node_kill(struct world *world, int at)
+{
+    struct world_node *node = &world->nodes[at];
+
+    if (node->spy)
+        door_break(&node->door);
+    node->gateway = gateway_close(node->gateway);
+    node->engine = engine_close(node->engine);
+    node->spy = hypervisor_close(node->spy);
+}
+
+void world_node_leave(struct world *world, int at)
+{
+    struct world_node *node = &world->nodes[at];
+    struct door *before = door_enter(&node->door);
+
+    engine_stop(node->engine);
+    lease_give_up(node->engine);
+    (void)door_enter(before);
+    world_node_kill(world, at);
 }
 
 int world_up(struct world *world)
@@ -212,8 +289,8 @@ int world_up(struct world *world)
     r = open_store(world);
     if (r >= 0)
         r = open_hosts(world);
-    if (r >= 0)
-        r = open_engine(world);
+    for (int i = 0; r >= 0 && i < world->profile.nodes; i++)
+        r = world_node_up(world, i);
     if (r < 0)
         world_kill(world);
     return r;
@@ -234,8 +311,9 @@ static void close_rest(struct world *world)
     usec_t now = env_now(world->env);
     uint64_t seed = env_random_u64(world->env);
 
-    world->gateway = gateway_close(world->gateway);
-    world->engine = engine_close(world->engine);
+    for (int i = 0; i < world->profile.nodes; i++)
+        world_node_kill(world, i);
+    door_forget();
     world->hv = hypervisor_close(world->hv);
     world->sim = NULL;
     world->env = env_free(world->env);
@@ -245,7 +323,9 @@ static void close_rest(struct world *world)
 
 void world_stop(struct world *world)
 {
-    engine_stop(world->engine);
+    for (int i = 0; i < world->profile.nodes; i++)
+        if (world->nodes[i].engine)
+            engine_stop(world->nodes[i].engine);
     store_stop(world->store);
     world->store = store_close(world->store);
     close_rest(world);
@@ -276,8 +356,55 @@ void world_pass(struct world *world, usec_t by_us)
     env_advance(world->env, by_us);
 }
 
+void world_handle(struct world *world, int node, const struct call *call, gateway_suspend_fn suspend, gateway_done_fn done, void *arg)
+{
+    struct door *before = door_enter(world_is_shared(world) ? &world->nodes[node].door : NULL);
+
+    door_sender(arg);
+    gateway_handle(world->nodes[node].gateway, call, suspend, done, arg);
+    door_sender(NULL);
+    (void)door_enter(before);
+}
+
+static bool work_alone(struct world *world, usec_t *ret_next)
+{
+    *ret_next = engine_tick(world->nodes[0].engine);
+    return engine_work_once(world->nodes[0].engine, &world->work);
+}
+
+bool world_node_work(struct world *world, int at, usec_t *ret_next)
+{
+    struct world_node *node = &world->nodes[at];
+    struct door *before = door_enter(&node->door);
+    usec_t answer = door_tick(&node->door, world_now(world));
+    usec_t look = mind_next_look(node->engine);
+    bool any;
+
+    *ret_next = MIN_OF(answer, engine_tick(node->engine));
+    any = engine_work_once(node->engine, &world->work);
+    world->looks += mind_next_look(node->engine) != look;
+    (void)door_enter(before);
+    return any;
+}
+
 bool world_work(struct world *world, usec_t *ret_next)
 {
-    *ret_next = engine_tick(world->engine);
-    return engine_work_once(world->engine, &world->work);
+    int count = world->profile.nodes;
+    int first = world->turn;
+    bool any = false;
+
+    if (!world_is_shared(world))
+        return work_alone(world, ret_next);
+    *ret_next = USEC_NEVER;
+    for (int i = 0; i < count && !any; i++) {
+        int at = (first + i) % count;
+        usec_t next = USEC_NEVER;
+
+        if (!world_node_runs(world, at))
+            continue;
+        any = world_node_work(world, at, &next);
+        *ret_next = MIN_OF(*ret_next, next);
+        world->turn = (at + 1) % count;
+    }
+    return any;
 }

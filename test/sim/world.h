@@ -2,6 +2,9 @@
 /*
  * The daemon without its threads and its sockets, over a folder and simulated hosts that outlive it: gateway, actions,
  * engine, store, hypervisor, all real. Crashing drops what is in memory; the folder stays.
+ *
+ * Or several of them, nodes that share one store and the hosts: each has an engine and a gateway of its own, a door to the store
+ * (door.h) and its own view of the hosts (spy.h). One alone has neither, and is what it was before there were nodes.
  */
 #pragma once
 
@@ -9,9 +12,12 @@
 #include "engine/engine.h"
 #include "gateway/gateway.h"
 #include "sim/dice.h"
+#include "sim/door.h"
+#include "sim/spy.h"
 
 #define WORLD_ACCOUNTS 3
 #define WORLD_HOSTS 4
+#define WORLD_NODES 3
 #define WORLD_REGION "cn-hangzhou"
 
 /* What differs from seed to seed. */
@@ -27,6 +33,16 @@ struct profile {
     int late_events_ms;
     int lost_events_permille;
     int double_events_permille;
+    int nodes;
+    int lease_s;          /* of several nodes */
+    int node_permille;    /* of the steps: something happens to a node */
+};
+
+struct world_node {
+    struct engine *engine; /* NULL: it is down */
+    struct gateway *gateway;
+    struct hypervisor *spy;
+    struct door door;
 };
 
 struct world {
@@ -41,8 +57,14 @@ struct world {
     struct store *store;
     struct hypervisor *sim;
     struct hypervisor *hv; /* around sim: fails calls */
-    struct engine *engine;
-    struct gateway *gateway;
+    struct world_node nodes[WORLD_NODES];
+    int turn;           /* whose piece of work is next */
+    int64_t changes;    /* commands and events of hosts, where there are several nodes */
+    int64_t looks;      /* of nodes for jobs that others have ordered: twenty a second each, which is no work to speak of */
+    spy_begun_fn begun; /* hear of the nodes' commands */
+    spy_fn watcher;
+    void *watcher_arg;
+    void (*untold)(void *arg, void *sender); /* of each door */
     struct arena work; /* of the engine's steps */
     struct arena text; /* of the failure to start */
     struct fail fail;
@@ -58,7 +80,10 @@ extern const struct world_key world_keys[WORLD_ACCOUNTS];
 extern const char *const world_hosts[WORLD_HOSTS];
 extern const char *const world_zones[2]; /* hosts 0 and 1, hosts 2 and 3 */
 
-/* A fresh folder with accounts and hosts, and the daemon over it. Aborts when that fails. */
+/*
+ * A fresh folder with accounts and hosts, and the daemon over it. Aborts when that fails. `watcher` and `untold` (door.h) hear of
+ * several nodes' commands and late answers.
+ */
 void world_open(struct world *world, uint64_t seed, const struct profile *profile);
 void world_close(struct world *world);
 /* The folder is removed, whatever has it open: at the end of a run that failed. */
@@ -73,7 +98,22 @@ void world_power_failure(struct world *world, uint64_t seed);
 /* Starts it over what is there. -E_…, with the text in world->fail; then it is down. */
 int world_up(struct world *world) must_check;
 
+/* ── one of several nodes ── */
+
+bool world_is_shared(const struct world *world);
+/* It is there, and not paused. */
+bool world_node_runs(const struct world *world, int node);
+/* -E_…, with the text in world->fail; then it is down. */
+int world_node_up(struct world *world, int node) must_check;
+/* As world_work, of that node alone. */
+bool world_node_work(struct world *world, int node, usec_t *ret_next);
+/* As kill -9 of one node: its memory is gone. */
+void world_node_kill(struct world *world, int node);
+/* As SIGTERM: what is queued is written, the hosts are given back, then it is closed. */
+void world_node_leave(struct world *world, int node);
+void world_handle(struct world *world, int node, const struct call *call, gateway_suspend_fn suspend, gateway_done_fn done, void *arg);
+
 usec_t world_now(const struct world *world);
 void world_pass(struct world *world, usec_t by_us);
-/* One piece of the engine's work, after what is due was queued; false: there is none. *ret_next: when there will be. */
+/* One piece of an engine's work, after what is due was queued; false: there is none. *ret_next: when there will be. */
 bool world_work(struct world *world, usec_t *ret_next);

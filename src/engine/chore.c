@@ -21,11 +21,6 @@
 #define PICK_UP_EVERY (50 * USEC_PER_MSEC) /* what a job waits that was ordered at another node: half of it, mostly */
 #define ERRANDS_EVERY (500 * USEC_PER_MSEC) /* the same for commands */
 
-static usec_t lease_us(const struct engine *engine)
-{
-    return engine->options->engine_lease_s * USEC_PER_SEC;
-}
-
 static void next_time(struct engine *engine, enum chore_id id, usec_t in_us)
 {
     usec_t now = env_now(engine->env);

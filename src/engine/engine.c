@@ -376,7 +376,7 @@ int engine_recover(struct engine *engine, struct fail *fail)
     engine->watching = true;
     now = env_now(engine->env);
     pthread_mutex_lock(&engine->mutex);
-    chore_due(engine, CHORE_LEASE, engine->shared ? now : now + engine->options->engine_lease_s * USEC_PER_SEC / 3);
+    chore_due(engine, CHORE_LEASE, engine->shared ? now : now + lease_us(engine) / 3);
     if (engine->shared)
         chore_due(engine, CHORE_PICK_UP, now);
     chore_due(engine, CHORE_CLAIM, now);

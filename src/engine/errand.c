@@ -317,8 +317,10 @@ static int record_run(struct tx *tx, struct write *write)
 {
     struct errand *errand = container_of(write, struct errand, write);
 
-    if (lease_check(tx, errand->engine, errand->host->id) == -E_FENCED)
-        return -E_CONFLICT; /* another node has it, and what became of it is its to say */
+    int r = lease_check(tx, errand->engine, errand->host->id);
+
+    if (r < 0)
+        return r == -E_FENCED ? -E_CONFLICT : r; /* another node has it, and what became of it is its to say */
     return errand->apply(tx, errand);
 }
 

@@ -18,7 +18,8 @@ int errand_record_intent(struct tx *tx, struct errand *errand)
 
     if (r < 0)
         return r;
-    assert(row->status == TASK_STATUS_PENDING);
+    if (row->started_us != 0)
+        return -E_CONFLICT; /* another node had the host meanwhile, and gave it the script */
     row->status = TASK_STATUS_RUNNING;
     row->incarnation = errand->task.incarnation;
     row->started_us = errand->task.started_us;

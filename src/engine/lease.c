@@ -29,11 +29,6 @@ void lease_free(struct engine *engine)
     engine->found = xfree(engine->found);
 }
 
-static usec_t lease_us(const struct engine *engine)
-{
-    return engine->options->engine_lease_s * USEC_PER_SEC;
-}
-
 /* ── who lives ── */
 
 static struct peer *peer_get(struct engine *engine, struct str id)
@@ -104,7 +99,7 @@ static int look_at_nodes(struct tx *tx, struct engine *engine, struct node *node
     int r = 0;
 
     forgive(engine, tx_now(tx));
-    for (size_t i = 0; r >= 0 && i < MIN_OF(count, (size_t)LEASE_NODES_MAX); i++) {
+    for (size_t i = 0; r >= 0 && i < count; i++) {
         if (str_eq(nodes[i].id, engine->node) || nodes[i].until_us == 0)
             continue;
         if (is_silent(engine, &nodes[i], tx_now(tx)))
@@ -248,6 +243,7 @@ static int balance(struct tx *tx, struct engine *engine)
     for (size_t i = 0; i < b.host_count; i++)
         if (is_ours(engine, &b.hosts[i]))
             note(&engine->found->held, b.hosts[i].id);
+    assert(!engine->found->held.full); /* else a host would be nobody's, silently */
     return r;
 }
 

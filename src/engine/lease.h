@@ -26,9 +26,7 @@
 
 #include "engine/active.h"
 
-#define LEASE_NODES_MAX 256 /* nodes that are looked at; more would be a mistake */
-
-/* What another node's row said, and when it last said something new. Only the store's writer touches it. */
+/* What the row of a node that is not over said, and when it last said something new. Only the store's writer touches it. */
 struct peer {
     struct list link; /* in engine.peers */
     int64_t epoch;
@@ -47,6 +45,10 @@ struct lease_found {
     int64_t nodes;      /* living ones, with this one */
 };
 
+static inline usec_t lease_us(const struct engine *engine)
+{
+    return engine->options->engine_lease_s * USEC_PER_SEC;
+}
 void lease_init(struct engine *engine);
 void lease_free(struct engine *engine);
 /* The write that renews; lease_settle follows with its result, once that is known. */

@@ -63,6 +63,20 @@ int store_job_save(struct tx *tx, const struct job *job)
     return r == -E_NOT_FOUND ? -E_FENCED : r;
 }
 
+/* What was found is the holder's from now on. */
+static int take_over(struct tx *tx, struct job_list *list, struct str holder, int64_t epoch)
+{
+    static const struct query take = {"UPDATE job SET holder = $2, epoch = $3, poked = 0 WHERE id = $1", NULL};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < list->count; i++) {
+        list->items[i].holder = arena_str(&tx->arena, holder);
+        list->items[i].epoch = epoch;
+        r = rows_must_change(tx, &take, ARGS(V_I64(list->items[i].id), V_STR(holder), V_I64(epoch)));
+    }
+    return r;
+}
+
 int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit,
                     struct job_list *ret)
 {
@@ -72,16 +86,12 @@ int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now,
         "node.until_us > $3)))"
         " ORDER BY id LIMIT $4",
         &job_table};
-    static const struct query take = {"UPDATE job SET holder = $2, epoch = $3 WHERE id = $1", NULL};
     struct job_list list = {0};
     int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(now), V_I64(limit)),
                      &list.items, &list.count);
 
-    for (size_t i = 0; r == 0 && i < list.count; i++) {
-        list.items[i].holder = arena_str(&tx->arena, holder);
-        list.items[i].epoch = epoch;
-        r = rows_must_change(tx, &take, ARGS(V_I64(list.items[i].id), V_STR(holder), V_I64(epoch)));
-    }
+    if (r == 0)
+        r = take_over(tx, &list, holder, epoch);
     if (r == 0)
         *ret = list;
     return r;
@@ -110,15 +120,11 @@ int store_job_waits(struct tx *tx, struct str holder, int64_t epoch, bool *ret)
 int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limit, struct job_list *ret)
 {
     static const struct query find = {"SELECT {c} FROM job" PICK_WHERE " ORDER BY id LIMIT $3", &job_table};
-    static const struct query take = {"UPDATE job SET holder = $2, epoch = $3, poked = 0 WHERE id = $1", NULL};
     struct job_list list = {0};
     int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(limit)), &list.items, &list.count);
 
-    for (size_t i = 0; r == 0 && i < list.count; i++) {
-        list.items[i].holder = arena_str(&tx->arena, holder);
-        list.items[i].epoch = epoch;
-        r = rows_must_change(tx, &take, ARGS(V_I64(list.items[i].id), V_STR(holder), V_I64(epoch)));
-    }
+    if (r == 0)
+        r = take_over(tx, &list, holder, epoch);
     if (r == 0)
         *ret = list;
     return r;

@@ -4,6 +4,7 @@
  * late does no harm. The nodes are engines in one process, over one store and one set of simulated hosts; a node that a test leaves
  * out is one that is paused.
  */
+#include "engine/errand.h"
 #include "engine/lease.h"
 #include "unit/engine_task_kit.h"
 
@@ -140,6 +141,15 @@ static void pass(struct nodes *nodes, usec_t by_us)
     while (env_now(nodes->world->env) < end)
         step(nodes, end);
     (void)settle(nodes);
+}
+
+/* Each of them has its share of the hosts. */
+static struct nodes *begin_spread(size_t count)
+{
+    struct nodes *nodes = begin(count);
+
+    pass(nodes, 4 * THIRD);
+    return nodes;
 }
 
 static usec_t await(struct nodes *nodes, struct str id, int state, usec_t limit_us)
@@ -287,11 +297,10 @@ static void a_node_that_leaves_in_order_gives_its_hosts_back(void **state)
 /* A node that is there again before anybody has missed it has a new epoch: what it held is free, and its own again. */
 static void a_node_that_starts_anew_finds_its_work(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct str id;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     guest(nodes, id, "shutdown", "8");
     assert_int_equal(world_stop(nodes->world, id, (struct stop_order){0}), 0);
@@ -334,12 +343,11 @@ static void hosts_of_one_process_stay_with_it(void **state)
 
 static void a_stop_is_carried_out_by_the_holder(void **state)
 {
-    struct nodes *nodes = begin(3);
+    struct nodes *nodes = begin_spread(3);
     struct str id;
     usec_t took;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     assert_int_equal(world_stop(nodes->world, id, (struct stop_order){0}), 0);
     pass(nodes, SECONDS(1));
@@ -424,11 +432,10 @@ static struct invocation_task await_task(struct nodes *nodes, struct str id, enu
 
 static void commands_are_ordered_and_stopped_at_any_node(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct str id, done, endless;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     done = send_script(nodes->world, id, "echo hello", 60);
     endless = send_script(nodes->world, id, "sleep 1000", 900);
@@ -442,11 +449,10 @@ static void commands_are_ordered_and_stopped_at_any_node(void **state)
 /* A script whose node is silent is asked after by the next one, and never started again. */
 static void a_script_is_followed_by_the_next_holder(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct str id, task;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     task = send_script(nodes->world, id, "sleep 40", 900);
     (void)await_task(nodes, task, TASK_STATUS_RUNNING, SECONDS(5));
@@ -462,11 +468,10 @@ static void a_script_is_followed_by_the_next_holder(void **state)
 /* Its new host is perhaps another node's: that one boots it. */
 static void a_redeploy_ends_at_another_node(void **state)
 {
-    struct nodes *nodes = begin(3);
+    struct nodes *nodes = begin_spread(3);
     struct str id, from;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     for (int i = 0; i < HOSTS; i++) {
         id = launch(nodes);
         from = world_instance(nodes->world, id)->host_id;
@@ -577,12 +582,11 @@ static void one_that_wakes_up_late_does_no_harm(void **state)
 /* It takes an order before it knows that its hosts are gone, and that another node has ended what it had under way. */
 static void one_that_wakes_up_late_takes_orders(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct world *world = nodes->world;
     struct str id;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     guest(nodes, id, "shutdown", "20");
     assert_int_equal(world_stop(world, id, (struct stop_order){0}), 0);
@@ -615,12 +619,11 @@ static size_t living(struct nodes *nodes, struct str id)
 /* It gets its hosts back in the very write in which it would learn that it had lost them: what it has in mind is outdated. */
 static void one_that_wakes_up_late_and_gets_all_back_begins_anew(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct world *world = nodes->world;
     struct str id, host;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     host = world_instance(world, id)->host_id;
     guest(nodes, id, "shutdown", "20");
@@ -671,13 +674,12 @@ static int check_host(struct tx *tx, void *arg)
 
 static void late_records_are_fenced(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct world *world = nodes->world;
     struct job before;
     struct str id;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     world->fail.message = id;
     guest(nodes, id, "ignore-power-button", "on");
@@ -695,14 +697,65 @@ static void late_records_are_fenced(void **state)
     finish(nodes);
 }
 
+static int add_old_nodes(struct tx *tx, void *arg)
+{
+    int64_t epoch;
+    int r = 0;
+
+    (void)arg;
+    for (int i = 0; r == 0 && i < 300; i++) {
+        struct str id = arena_printf(tx_arena(tx), "0-%d", i);
+
+        r = store_node_take(tx, id, tx_now(tx), &epoch);
+        if (r == 0)
+            r = store_node_end(tx, id, epoch);
+    }
+    return r;
+}
+
+/* However many there have been: rows stay, since epochs must not come again. */
+static void a_silent_node_is_found_among_many_that_are_over(void **state)
+{
+    struct nodes *nodes = begin_spread(2);
+
+    (void)state;
+    assert_int_equal(store_write(nodes->world->store, add_old_nodes, NULL), 0);
+    nodes->paused[1] = true;
+    pass(nodes, LEASE + 2 * THIRD);
+    assert_int_equal(held(nodes, 0), HOSTS);
+    assert_int_equal(engine_nodes(nodes->engine[0]), 1);
+    finish(nodes);
+}
+
+static int record_intent(struct tx *tx, void *arg)
+{
+    return errand_record_intent(tx, arg);
+}
+
+/* It had a script to deliver, lost the host, and got it back after another node had delivered it. */
+static void a_script_that_another_node_delivered_is_not_delivered_again(void **state)
+{
+    struct nodes *nodes = begin_spread(2);
+    struct errand late = {.engine = nodes->engine[1]};
+    struct str task;
+
+    (void)state;
+    task = send_script(nodes->world, launch_at(nodes, 0), "sleep 40", 900);
+    late.task = task_row(nodes->world, task);
+    late.task.id = task;
+    (void)await_task(nodes, task, TASK_STATUS_RUNNING, SECONDS(5));
+    assert_int_equal(store_write(nodes->world->store, record_intent, &late), -E_CONFLICT);
+    assert_int_equal(task_row(nodes->world, task).status, TASK_STATUS_RUNNING);
+    finish(nodes);
+}
+
 /* Nobody could write for a while: that says of nobody that he is gone. */
 static void silence_of_all_is_not_counted(void **state)
 {
-    struct nodes *nodes = begin(3);
+    struct nodes *nodes = begin_spread(3);
     int64_t buried = metric_get(METRIC_NODES_BURIED);
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     for (size_t i = 0; i < NODES; i++)
         nodes->paused[i] = true;
     pass(nodes, 3 * LEASE);
@@ -718,11 +771,10 @@ static void silence_of_all_is_not_counted(void **state)
 /* What a guest does on its own is noticed by the node that has its host, also when the one before is gone. */
 static void a_guest_that_goes_off_is_noticed_by_the_next_holder(void **state)
 {
-    struct nodes *nodes = begin(2);
+    struct nodes *nodes = begin_spread(2);
     struct str id;
 
     (void)state;
-    pass(nodes, 4 * THIRD);
     id = launch_at(nodes, 1);
     nodes->paused[1] = true;
     pass(nodes, SECONDS(1));
@@ -754,6 +806,8 @@ int main(void)
         cmocka_unit_test(one_that_wakes_up_late_takes_orders),
         cmocka_unit_test(one_that_wakes_up_late_and_gets_all_back_begins_anew),
         cmocka_unit_test(late_records_are_fenced),
+        cmocka_unit_test(a_silent_node_is_found_among_many_that_are_over),
+        cmocka_unit_test(a_script_that_another_node_delivered_is_not_delivered_again),
         cmocka_unit_test(silence_of_all_is_not_counted),
         cmocka_unit_test(a_guest_that_goes_off_is_noticed_by_the_next_holder),
     };

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "postgres")
 from cluster import LEASE_S, SLOW, ClusterTest, until  # noqa: E402
 from load import LOST  # noqa: E402
 from machines import History  # noqa: E402
-from server import Server  # noqa: E402
+from server import pair  # noqa: E402
 
 HOSTS, INSTANCES, EARLY = 4, 12, 6
 
@@ -19,14 +19,8 @@ class Standby(ClusterTest):
     """A primary and one that follows it at each commit: two hosts in each node's URL."""
 
     def setUp(self):
-        self.primary = Server()
-        self.addCleanup(self.primary.close)
-        self.primary.options = "-c synchronous_standby_names=*"
-        self.primary.start()
-        self.standby = Server(copy_of=self.primary)
-        self.addCleanup(self.standby.close)
-        self.standby.start()
-        until(self, lambda: self.primary.sql("SELECT sync_state FROM pg_stat_replication") == "sync", 30)
+        self.primary, self.standby = pair(self.addCleanup)
+        until(self, self.primary.is_followed, 30)
         self.all = self.cluster(2, servers=[self.primary, self.standby]).start().nodes
         self.nodes.use_hosts(HOSTS, vcpus=16)
         self.await_spread(self.all, HOSTS, 3 * LEASE_S)

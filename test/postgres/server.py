@@ -63,6 +63,9 @@ class Server:
         """Back when it takes writes."""
         self.run("pg_ctl", "promote", "--wait", "--pgdata", self.data)
 
+    def is_followed(self):
+        return self.sql("SELECT sync_state FROM pg_stat_replication") == "sync"
+
     def sql(self, text):
         """What psql prints of it."""
         return subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", self.url, "-c", text], check=True, capture_output=True,
@@ -75,6 +78,18 @@ class Server:
         except RuntimeError:
             pass  # it has ended already
         shutil.rmtree(self.folder)
+
+
+def pair(add_cleanup):
+    """A primary and one that follows it at each commit, once `is_followed` says so."""
+    primary = Server()
+    add_cleanup(primary.close)
+    primary.options = "-c synchronous_standby_names=*"
+    primary.start()
+    standby = Server(copy_of=primary)
+    add_cleanup(standby.close)
+    standby.start()
+    return primary, standby
 
 
 def main():

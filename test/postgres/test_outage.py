@@ -13,7 +13,7 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "api"))
 import harness  # noqa: E402
 from harness import SLOW, Daemon, EcsTest, until  # noqa: E402
-from server import Server  # noqa: E402
+from server import Server, pair  # noqa: E402
 
 
 class Proxy:
@@ -173,14 +173,8 @@ class Standby(EcsTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.primary = Server()
-        cls.addClassCleanup(cls.primary.close)
-        cls.primary.options = "-c synchronous_standby_names=*"
-        cls.primary.start()
-        cls.standby = Server(copy_of=cls.primary)
-        cls.addClassCleanup(cls.standby.close)
-        cls.standby.start()
-        until(cls(), lambda: cls.primary.sql("SELECT sync_state FROM pg_stat_replication") == "sync", 30)
+        cls.primary, cls.standby = pair(cls.addClassCleanup)
+        until(cls(), cls.primary.is_followed, 30)
         hosts = urllib.parse.quote(f"{cls.primary.folder},{cls.standby.folder}", "")
         cls.ecs = Daemon("--store", f"postgresql://ecsd@/postgres?host={hosts}", settings={"sim.shutdown_s": "0.2"})
 

@@ -10,6 +10,7 @@ import pathlib
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,22 +18,15 @@ import unittest
 import uuid
 
 import harness
-from harness import BUILD, REGION, SLOW, Daemon, EcsTest
+from harness import BUILD, REGION, ROOT, SLOW, Daemon, EcsTest
+
+sys.path.append(str(ROOT / "test" / "race"))
+import linear  # noqa: E402
 
 IN_FLIGHT = float("inf")
 
-# What one instance does by itself, without a call.
-OWN_MOVES = {"Starting": "Running", "Stopping": "Stopped"}
-
-
-def applies(state, name, told):
-    """The state after a call that was told `told` in `state`; None: it cannot have been told that."""
-    if name == "Status":
-        return state if state == told else None
-    wanted, next_state = {"StopInstance": ("Running", "Stopping"), "StartInstance": ("Stopped", "Starting")}[name]
-    if told == 200:
-        return next_state if state == wanted else None
-    return state if state != wanted else None
+# An instance leaves these by itself, without a call.
+OWN_MOVES = ("Starting", "Stopping")
 
 
 class Operation:
@@ -46,35 +40,17 @@ class Operation:
         return f"{self.name}={self.told} [{self.began:.4f}, {self.ended:.4f}]"
 
 
-def possible_next(history, done):
-    """Calls that may come next: begun before every call that is not done had ended."""
-    left = [i for i in range(len(history)) if not done >> i & 1]
-    first_end = min((history[i].ended for i in left), default=IN_FLIGHT)
-    return [i for i in left if history[i].began <= first_end]
+def event_of(op):
+    kind = {"Status": "Show", "StopInstance": "Stop", "StartInstance": "Start"}[op.name]
+    if op.told is None:
+        return linear.Event(kind, op.began, op.ended, {"it": linear.ACCEPTED}, linear.UNKNOWN)
+    told = {200: linear.ACCEPTED, 403: linear.REFUSED}.get(op.told, op.told)
+    return linear.Event(kind, op.began, op.ended, {"it": told})
 
 
 def is_linearizable(history, state):
-    """Wing and Gong's search: is there an order that respects time and in which every reply is right? A call without a
-    reply may have happened or not."""
-    history = sorted(history, key=lambda op: op.began)
-    must = sum(1 << i for i, op in enumerate(history) if op.told is not None)
-    seen, todo = set(), [(0, state)]
-    while todo:
-        done, now = todo.pop()
-        if (done, now) in seen:
-            continue
-        seen.add((done, now))
-        if done & must == must:
-            return True
-        if now in OWN_MOVES:
-            todo.append((done, OWN_MOVES[now]))
-        for i in possible_next(history, done):
-            after = applies(now, history[i].name, 200 if history[i].told is None else history[i].told)
-            if after is not None:
-                todo.append((done | 1 << i, after))
-            if history[i].told is None:
-                todo.append((done | 1 << i, now))
-    return False
+    """Is there an order that respects time and in which every reply is right? A call without a reply may have happened or not."""
+    return linear.violation([event_of(op) for op in history], ["it"], [state]) is None
 
 
 class Checker(unittest.TestCase):

@@ -22,6 +22,9 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 KEEP_BYTES = 2048    # larger inputs don't join the tree
 KEEP_TOTAL = 48 * 1024  # of new inputs per target
+# libFuzzer looks at the clock on the wall. A target that others leave no processor isn't stuck: its input is judged again by what it computes.
+WALL_S = 60
+COMPUTING_S = 20
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=0",
                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
@@ -39,12 +42,13 @@ class Run:
         self.found = self.build / "corpus" / target
         self.crashes = self.build / "crashes"
         self.text = ""
+        self.starved = False
 
     def command(self):
         """libFuzzer's; what is new lands in the first folder."""
         words = "option.dict" if self.target == "option" else "api.dict"
-        return [str(self.program), f"-max_total_time={self.seconds}", "-timeout=20", "-rss_limit_mb=2048", f"-seed={self.seed}",
-                "-print_final_stats=1", "-reload=0", f"-dict={self.program.parent / words}",
+        return [str(self.program), f"-max_total_time={self.seconds}", f"-timeout={WALL_S}", "-rss_limit_mb=2048",
+                f"-seed={self.seed}", "-print_final_stats=1", "-reload=0", f"-dict={self.program.parent / words}",
                 f"-artifact_prefix={self.crashes}/{self.target}-", str(self.found), str(self.tree)]
 
     def run(self):
@@ -54,6 +58,21 @@ class Run:
         done = subprocess.run(self.command(), env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=self.seconds + 300, check=False)
         self.text = done.stdout.decode("utf-8", "replace")
+        self.starved = done.returncode != 0 and self.ends_alone()
+        return done.returncode == 0 or self.starved
+
+    def artifact(self):
+        """The input that the run ended with, or None."""
+        match = re.search(r"Test unit written to (\S+)", self.text)
+        return pathlib.Path(match.group(1)) if match else None
+
+    def ends_alone(self):
+        """Whether an input that was given up by the clock is done within COMPUTING_S of a processor."""
+        path = self.artifact()
+        if not path or "libFuzzer: timeout" not in self.text:
+            return False
+        done = subprocess.run(["prlimit", f"--cpu={COMPUTING_S}", str(self.program), "-timeout=0", str(path)],
+                              env={**os.environ, **ENVIRONMENT}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         return done.returncode == 0
 
     def summary(self):
@@ -62,16 +81,16 @@ class Run:
             found = re.findall(pattern, self.text)
             return found[-1] if found else "?"
         covered = re.findall(r"cov: (\d+)", self.text)
+        ended = f"; over early: no processor for {WALL_S} s" if self.starved else ""
         return (f"{self.target:12} seed {self.seed}: {last(r'number_of_executed_units: ([0-9]+)'):>9} runs, "
                 f"{last(r'average_exec_per_sec: +([0-9]+)'):>6}/s, edges {covered[0] if covered else '?'} to "
-                f"{covered[-1] if covered else '?'}, {last(r'new_units_added: +([0-9]+)')} new inputs")
+                f"{covered[-1] if covered else '?'}, {last(r'new_units_added: +([0-9]+)')} new inputs{ended}")
 
     def finding(self):
         """What went wrong, the input, and how to see it again."""
         lines = [self.text[-6000:]]
-        match = re.search(r"Test unit written to (\S+)", self.text)
-        if match:
-            path = pathlib.Path(match.group(1))
+        path = self.artifact()
+        if path:
             lines += [f"input (base64): {base64.b64encode(path.read_bytes()).decode()}", f"replay: {self.program} {path}"]
         return "\n".join(lines + [f"again from the start: {' '.join(self.command())}"])
 

@@ -123,7 +123,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=30, help="for each target (default 30)")
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time (default 2)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2 ** 31), help="to repeat a run")
-    parser.add_argument("--build", default=HERE.parents[1] / "build-fuzz", help="made with -Dfuzz=true (default build-fuzz)")
+    parser.add_argument("--build", default=HERE.parents[1] / "build-clang", help="made with -Dfuzz=true (default build-clang)")
     parser.add_argument("--keep", action="store_true", help="add what earlier runs found to the corpus in the tree; runs nothing")
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     return parser.parse_args()

@@ -62,6 +62,7 @@ struct turn {
     int64_t number;   /* counts them: the driver's */
     int64_t sequence; /* the largest that env_sequence has given to any of them */
     int64_t tenants;  /* grows when an account or a key has changed */
+    int64_t oldest;   /* who knows fewer migrations may not write: the driver's, see `require` */
 };
 
 struct db {
@@ -114,6 +115,11 @@ struct db_driver {
     int (*open)(const char *path, int64_t cache_kib, struct fail *fail, struct db **ret);
     /* Nobody else writes as this node as long as this connection lives. NULL: `path` is a file, whose folder has a lock. */
     int (*lock)(struct db *db, struct str node, struct fail *fail);
+    /*
+     * From this transaction's commit on, no node whose program knows fewer than `oldest` migrations can write; `db` knows `known`.
+     * NULL: nobody else has the database open.
+     */
+    int (*require)(struct db *db, int64_t oldest, int64_t known);
 };
 
 extern const struct db_driver sqlite_driver;

@@ -150,8 +150,11 @@ static bool postgres_in_transaction(struct db *db)
 
 static int begin_once(struct postgres_db *p, bool write)
 {
-    if (write && p->writer)
-        return postgres_turn_take(p);
+    if (write && p->writer) {
+        int r = postgres_turn_take(p);
+
+        return r == 0 && postgres_turn_outdated(p) ? -E_IO : r;
+    }
     return postgres_exec(&p->head, write ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
@@ -333,4 +336,5 @@ const struct db_driver postgres_driver = {
     .shared = true,
     .open = postgres_open,
     .lock = postgres_lock,
+    .require = postgres_require,
 };

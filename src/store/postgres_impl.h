@@ -33,6 +33,7 @@ struct postgres_db {
     bool writes;
     bool certain;   /* the latest statement has an outcome: the server said it, and goes on */
     char *node;     /* the writer's */
+    int64_t known;  /* migrations; 0: not told yet */
     uint64_t token; /* of the latest writing transaction */
     int64_t changed;
     struct postgres_stmt *statements;
@@ -63,10 +64,14 @@ int postgres_connect_again(struct postgres_db *p);
 
 /* postgres_turn.c. Of struct db_driver: makes `db` the writer of `node`. */
 int postgres_lock(struct db *db, struct str node, struct fail *fail);
+/* Of struct db_driver: who may write from now on. */
+int postgres_require(struct db *db, int64_t oldest, int64_t known);
 /* A new session becomes a writer's: its settings and locks. -E_BUSY: another session has the lock. */
 int postgres_turn_session(struct postgres_db *p);
 /* Begins a transaction, waits for the turn and reads it. */
 int postgres_turn_take(struct postgres_db *p);
+/* In a turn: whether a newer ecsd has changed the tables, so that this one must not write. */
+bool postgres_turn_outdated(const struct postgres_db *p);
 /* Writes the turn and commits. A lost answer is looked for until it is found. */
 int postgres_turn_commit(struct postgres_db *p);
 

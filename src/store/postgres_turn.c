@@ -7,6 +7,9 @@
  * A node that stands still with the row in its hand must not hold the others up: the server ends its session (`settings`). Then the
  * transaction is gone, whatever that node thinks of it when it goes on.
  *
+ * It also says how much a program has to know to write (`oldest`): a node that runs on while a newer ecsd changes the tables finds
+ * that in its next turn, and leaves it.
+ *
  * As long as a session of a writer's lives, it holds the advisory lock of the node's name, so that no two processes have one name,
  * and, together with all nodes, that of the schema: an ecsd that knows nothing of turns takes this one alone.
  *
@@ -110,8 +113,16 @@ static const char keep_old_tokens[] = "ALTER TABLE commit_token RENAME COLUMN on
                                       "ALTER TABLE commit_token ALTER COLUMN node TYPE TEXT;"
                                       "UPDATE commit_token SET node = current_setting('ecsd.node')";
 
+/* Looked for first: to alter a table, even in vain, waits for whoever has the turn. */
+static const char has_old_turn[] =
+    "SELECT to_regclass('turn') IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('turn') AND"
+    " attname = 'oldest' AND NOT attisdropped)";
+
+static const char add_oldest[] = "ALTER TABLE turn ADD COLUMN oldest BIGINT NOT NULL DEFAULT 0";
+
 static const char make_rows[] =
-    "CREATE TABLE IF NOT EXISTS turn (one INTEGER PRIMARY KEY, number BIGINT NOT NULL, sequence BIGINT NOT NULL, tenants BIGINT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS turn (one INTEGER PRIMARY KEY, number BIGINT NOT NULL, sequence BIGINT NOT NULL, tenants BIGINT NOT NULL,"
+    " oldest BIGINT NOT NULL DEFAULT 0);"
     "INSERT INTO turn (one, number, sequence, tenants) VALUES (1, 0, 0, 0) ON CONFLICT DO NOTHING;"
     "CREATE TABLE IF NOT EXISTS commit_token (node TEXT PRIMARY KEY, token BIGINT NOT NULL);"
     "INSERT INTO commit_token (node, token) VALUES (current_setting('ecsd.node'), 0) ON CONFLICT DO NOTHING;"
@@ -124,6 +135,8 @@ static int make_tables(struct postgres_db *p)
 
     if (r == 0 && postgres_answers(p, has_old_tokens, "t"))
         r = postgres_exec(&p->head, keep_old_tokens);
+    if (r == 0 && postgres_answers(p, has_old_turn, "t"))
+        r = postgres_exec(&p->head, add_oldest);
     return r == 0 ? postgres_exec(&p->head, make_rows) : r;
 }
 
@@ -170,7 +183,7 @@ static int64_t number_of(const PGresult *result, int column)
 int postgres_turn_take(struct postgres_db *p)
 {
     PGresult *result = pq.PQexec(p->conn, "BEGIN ISOLATION LEVEL READ COMMITTED;"
-                                          "SELECT number, sequence, tenants FROM turn WHERE one = 1 FOR UPDATE");
+                                          "SELECT number, sequence, tenants, oldest FROM turn WHERE one = 1 FOR UPDATE");
     int r = postgres_error(p, result);
 
     if (r == 0 && pq.PQntuples(result) != 1) {
@@ -178,9 +191,28 @@ int postgres_turn_take(struct postgres_db *p)
         r = -E_IO;
     }
     if (r == 0)
-        p->head.turn = (struct turn){number_of(result, 0), number_of(result, 1), number_of(result, 2)};
+        p->head.turn = (struct turn){number_of(result, 0), number_of(result, 1), number_of(result, 2), number_of(result, 3)};
     pq.PQclear(result);
     return r;
+}
+
+bool postgres_turn_outdated(const struct postgres_db *p)
+{
+    bool outdated = p->known > 0 && p->head.turn.oldest > p->known;
+
+    if (outdated)
+        postgres_tell("a newer ecsd has changed the tables; this one writes no more", "install that version here, too");
+    return outdated;
+}
+
+int postgres_require(struct db *db, int64_t oldest, int64_t known)
+{
+    struct postgres_db *p = postgres_of(db);
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql), "UPDATE turn SET oldest = GREATEST(oldest, %" PRId64 ") WHERE one = 1", oldest);
+    p->known = known;
+    return postgres_exec(db, sql);
 }
 
 static void wait_ms(int ms)

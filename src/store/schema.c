@@ -216,15 +216,30 @@ static const char host_leases[] =
     "ALTER TABLE host ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE job ADD COLUMN poked BIGINT NOT NULL DEFAULT 0;";
 
-static const char *const migrations[][4] = {
-    {instance_tables, work_tables, noun_tables},
-    {expiry_index},
-    {job_disks},
-    {image_tables},
-    {command_tables},
-    {disk_life},
-    {host_leases},
+struct migration {
+    const char *texts[4];
+    bool beside; /* nodes that don't know it may go on writing: all that it adds has a default that is true of what they write */
 };
+
+static const struct migration migrations[] = {
+    {{instance_tables, work_tables, noun_tables}, false},
+    {{expiry_index}, true},
+    {{job_disks}, false},
+    {{image_tables}, false},
+    {{command_tables}, false},
+    {{disk_life}, false},
+    {{host_leases}, false},
+};
+
+/* How many migrations a program has to know to write what ours writes. */
+static int64_t oldest_writer(void)
+{
+    size_t count = countof(migrations);
+
+    while (migrations[count - 1].beside)
+        count--;
+    return (int64_t)count;
+}
 
 /* {key}, {bytes}, {text} and {compact} become the driver's words. */
 static void translate(const char *text, const struct db_driver *driver, struct buf *out)
@@ -285,7 +300,7 @@ static int newest(struct db *db, int64_t *ret)
 
 static int migrate(struct db *db, const struct db_driver *driver, int64_t number, usec_t now)
 {
-    const char *const *texts = migrations[number - 1];
+    const char *const *texts = migrations[number - 1].texts;
     char row[128];
 
     for (size_t i = 0; texts[i]; i++) {
@@ -297,6 +312,12 @@ static int migrate(struct db *db, const struct db_driver *driver, int64_t number
                    "INSERT INTO migration (number, applied_us) VALUES (%lld, %lld)",
                    (long long)number, (long long)now);
     return db->ops->exec(db, row);
+}
+
+/* A newer ecsd has been here, and one as old as ours may not write any more. */
+static bool is_too_old(const struct db *db, const struct db_driver *driver, int64_t found)
+{
+    return found > (int64_t)countof(migrations) && (!driver->require || db->turn.oldest > (int64_t)countof(migrations));
 }
 
 static int apply(struct db *db, const struct db_driver *driver, usec_t now, int64_t *ret_found)
@@ -311,6 +332,8 @@ static int apply(struct db *db, const struct db_driver *driver, usec_t now, int6
     *ret_found = number;
     while (r == 0 && number < (int64_t)countof(migrations))
         r = migrate(db, driver, ++number, now);
+    if (r == 0 && driver->require && !is_too_old(db, driver, *ret_found))
+        r = driver->require(db, oldest_writer(), (int64_t)countof(migrations));
     return r;
 }
 
@@ -321,10 +344,10 @@ int schema_apply(struct db *db, const struct db_driver *driver, usec_t now, stru
 
     if (r == 0)
         r = apply(db, driver, now, &found);
-    if (r == 0 && found > (int64_t)countof(migrations)) {
+    if (r == 0 && is_too_old(db, driver, found)) {
         db->ops->rollback(db);
         return fail_text(fail, E_INVALID,
-                         "the data folder was written by a newer ecsd (schema %lld, this one knows "
+                         "the database was written by a newer ecsd (schema %lld, this one knows "
                          "%zu); use that version",
                          (long long)found, countof(migrations));
     }

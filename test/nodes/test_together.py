@@ -122,6 +122,38 @@ class Together(ClusterTest):
         self.assertEqual(self.told(self.all[0], {"AccessKeyId": None, "AccessKeySecret": None}), 200)
 
 
+class Outdated(ClusterTest):
+    """A newer ecsd, played by SQL, has changed the tables while these run."""
+
+    def oldest(self, number):
+        self.nodes.sql(f"UPDATE turn SET oldest = {number}")
+
+    def test_who_is_too_old_writes_no_more(self):
+        one, two = self.cluster(2).start().nodes
+        i = self.launch(1)[0]
+        self.nodes.sql("INSERT INTO migration (number, applied_us) VALUES (900, 1)")
+        for node in (one, two):  # this one let them go on
+            self.call("StopInstance", node=node, InstanceId=i)
+            self.await_states([i], "Stopped")
+            self.call("StartInstance", node=node, InstanceId=i)
+            self.await_states([i], "Running")
+
+        self.oldest(900)
+        for node in (one, two):
+            reply = node.v3("StopInstance", {"InstanceId": i})
+            self.assertEqual((reply.status, reply.code), (503, "ServiceUnavailable"))
+            self.assertEqual(self.states(node)[i], "Running")
+        self.assertEqual(two.stop(), 0)
+        with self.assertRaises(RuntimeError) as refused:
+            two.start()
+        self.assertRegex(str(refused.exception), "newer ecsd.*schema 900")
+
+        self.oldest(0)
+        two.start()
+        until(self, lambda: one.v3("StopInstance", {"InstanceId": i}).status == 200, 3 * LEASE_S)
+        self.await_states([i], "Stopped")
+
+
 class Throttled(ClusterTest):
     def flood(self, nodes, seconds):
         """How many calls were let through, how many were not, and in how many seconds."""

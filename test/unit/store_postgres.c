@@ -115,6 +115,57 @@ static void test_an_older_version(void **state)
     pair_done(&pair);
 }
 
+/* A newer ecsd has been here, and says who may still write. */
+static void newer(PGconn *conn, const char *oldest)
+{
+    char sql[128];
+
+    do_sql(conn, "INSERT INTO migration (number, applied_us) VALUES (900, 1) ON CONFLICT DO NOTHING");
+    (void)snprintf(sql, sizeof(sql), "UPDATE turn SET oldest = %s", oldest);
+    do_sql(conn, sql);
+}
+
+static void test_older_nodes_write_on_beside_a_migration_that_lets_them(void **state)
+{
+    struct pair pair;
+    PGconn *hand;
+
+    (void)state;
+    pair_init(&pair);
+    pair_open(&pair);
+    hand = by_hand(&pair.first);
+    newer(hand, "oldest");
+    ok(store_write(pair.first.store, count_up, NULL));
+    pair.second.store = store_close(pair.second.store);
+    node_open(&pair.second, "two");
+    ok(store_write(pair.second.store, count_up, NULL));
+    assert_int_equal(counter_of(&pair.first), 2);
+    PQfinish(hand);
+    pair_done(&pair);
+}
+
+static void test_older_nodes_leave_tables_that_they_do_not_know(void **state)
+{
+    struct pair pair;
+    struct fail fail;
+    PGconn *hand;
+
+    (void)state;
+    pair_init(&pair);
+    pair_open(&pair);
+    hand = by_hand(&pair.first);
+    assert_sql(hand, "SELECT oldest <= (SELECT MAX(number) FROM migration) AND oldest > 0 FROM turn", "t");
+    ok(store_write(pair.first.store, count_up, NULL));
+    newer(hand, "900");
+    assert_int_equal(store_write(pair.first.store, count_up, NULL), -E_IO);
+    assert_int_equal(counter_of(&pair.first), 1); /* what can be read is read */
+    pair.second.store = store_close(pair.second.store);
+    assert_int_equal(node_try(&pair.second, "two", &fail, &pair.second.store), -E_INVALID);
+    assert_true(str_contains(fail.message, STR("a newer ecsd (schema 900")));
+    PQfinish(hand);
+    pair_done(&pair);
+}
+
 static int see_settings(struct tx *tx, void *arg)
 {
     (void)arg;
@@ -278,6 +329,8 @@ static int own_tests(const struct db_driver *driver)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_older_version),
+        cmocka_unit_test(test_older_nodes_write_on_beside_a_migration_that_lets_them),
+        cmocka_unit_test(test_older_nodes_leave_tables_that_they_do_not_know),
         cmocka_unit_test(test_a_killed_node_can_come_back),
         cmocka_unit_test(test_an_outcome_is_found_out),
         cmocka_unit_test(test_a_conflict_is_tried_again),

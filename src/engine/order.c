@@ -115,6 +115,7 @@ usec_t order_patience_us(const struct engine *engine, int kind)
         [JOB_KIND_DELETE] = options->stop_graceful_timeout_s,
         [JOB_KIND_DELETE_DISK] = 0, /* the jobs of disks have no deadline */
         [JOB_KIND_REDEPLOY] = options->reboot_timeout_s,
+        [JOB_KIND_EVACUATE] = 0, /* it waits for nothing */
     };
 
     static_assert(countof(patience_s) == JOB_KIND_COUNT, "every kind has its patience");
@@ -246,6 +247,8 @@ int engine_order_start(struct engine *engine, struct tx *tx, struct instance *in
 
     if (inst->state != INSTANCE_STATE_STOPPED)
         return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Stopped"));
+    if (inst->job_id != 0)
+        return fail(fail, E_OPERATION_CONFLICT);
     r = be_placed(engine, tx, inst, fail);
     if (r < 0)
         return r;
@@ -300,6 +303,8 @@ int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance 
 {
     struct job job;
 
+    if (inst->state == INSTANCE_STATE_STOPPED && inst->job_id != 0)
+        return fail(fail, E_OPERATION_CONFLICT);
     if (inst->state == INSTANCE_STATE_STOPPED)
         return redeploy_stopped(engine, tx, inst, order, fail);
     if (inst->state != INSTANCE_STATE_RUNNING)
@@ -309,6 +314,49 @@ int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance 
     job.force = force;
     job.deadline_us = deadline_of(engine, &job);
     return begin(engine, tx, inst, INSTANCE_STATE_STOPPING, &job, order);
+}
+
+/* ── evacuate ── */
+
+static const char *why_it_stays(struct tx *tx, const struct instance *inst)
+{
+    if (inst->state != INSTANCE_STATE_STOPPED)
+        return arena_printf(tx_arena(tx), "it is %.*s", STR_ARG(state_text(inst->state))).ptr;
+    if (instance_has_local_disks(inst))
+        return "its local disks would be lost";
+    if (instance_type_of(inst)->persistent_memory_mib > 0)
+        return "what is in its persistent memory would be lost";
+    return NULL;
+}
+
+int engine_order_evacuate(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
+                          const char **ret_why)
+{
+    bool disk_busy = false;
+    struct job job;
+    int r;
+
+    assert(!str_empty(inst->host_id));
+    *ret_why = why_it_stays(tx, inst);
+    if (*ret_why || inst->job_id != 0)
+        return 0;
+    r = store_disk_busy(tx, inst->id, &disk_busy);
+    if (r < 0)
+        return r;
+    if (disk_busy) {
+        *ret_why = EVACUATE_DISK_BUSY;
+        return 0;
+    }
+    job = new_job(engine, tx, inst, JOB_KIND_EVACUATE, order);
+    inst->job_id = job.id;
+    r = store_instance_save(tx, inst);
+    if (r < 0)
+        return r;
+    r = store_job_insert(tx, &job);
+    if (r < 0)
+        return r;
+    engine_hand_over(engine, tx, &job, inst->host_id);
+    return 0;
 }
 
 /* ── delete ── */
@@ -347,6 +395,8 @@ int engine_order_delete(struct engine *engine, struct tx *tx, struct instance *i
     struct job job;
     int r;
 
+    if (inst->state == INSTANCE_STATE_STOPPED && inst->job_id != 0)
+        return fail(fail, E_OPERATION_CONFLICT);
     if (inst->state == INSTANCE_STATE_STOPPED)
         return delete_stopped(engine, tx, inst, order);
     if (inst->state != INSTANCE_STATE_RUNNING)

@@ -415,12 +415,10 @@ struct str state_text(int state);
 int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
-/*
- * Another host of the same zone with room, where its disks are seen. *ret NULL: there is none, and *ret_why says why; else that is NULL.
- */
+/* Another host of the same zone with room, where its disks are seen. *ret NULL: there is none, and *ret_why (else NULL) says why. */
 int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, struct host **ret,
                         const char **ret_why) must_check;
-/* That host is charged instead of inst->host_id, which becomes it; when there is none, the instance stays where it is, and *ret_why says why. */
+/* That host is charged instead of inst->host_id, which becomes it; when there is none, the instance stays where it is. */
 int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, const char **ret_why) must_check;
 /* The next free public address: inst->public_ip. -E_PUBLIC_IP_NO_STOCK when all are taken. */
 int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;

@@ -3,6 +3,7 @@
  * Orders: what an action asks of the engine, written in the action's own transaction. The hot row once, the job once, one
  * event; nothing else for a stop, which is the order that comes by the thousand. The job becomes active after COMMIT.
  */
+#include "base/bug.h"
 #include "engine/lease.h"
 
 struct hand_over {
@@ -322,7 +323,7 @@ static const char *why_it_stays(struct tx *tx, const struct instance *inst)
 {
     if (inst->state != INSTANCE_STATE_STOPPED)
         return arena_printf(tx_arena(tx), "it is %.*s", STR_ARG(state_text(inst->state))).ptr;
-    if (instance_has_local_disks(inst))
+    if (instance_has_local_disks(inst) && !BUG(local_disks_moved))
         return "its local disks would be lost";
     if (instance_type_of(inst)->persistent_memory_mib > 0)
         return "what is in its persistent memory would be lost";

@@ -288,7 +288,8 @@ int record_left(struct tx *tx, struct active *active)
         return r;
     if (!inst)
         return end_without_instance(tx, active);
-    inst->job_id = 0;
+    if (!BUG(left_without_word))
+        inst->job_id = 0;
     r = store_instance_save(tx, inst);
     return r < 0 ? r : record_end(tx, active, JOB_STATE_FAILED, active->error);
 }

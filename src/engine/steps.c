@@ -55,8 +55,8 @@ static const struct step redeploy_steps[] = {
 
 /* Of a Stopped instance. What is in the way ends the job: nothing is waited for while nobody may start it. */
 static const struct step evacuate_steps[] = {
-    {"leave", step_vacate},    /* off and with a place elsewhere: nothing of it is left at its host. Its disks are all cloud disks */
-    {"move", step_resettle},   /* row, capacity, event, job: one transaction */
+    {"leave", step_vacate},  /* off, and with a place elsewhere: nothing of it is left at its host. All its disks are cloud disks */
+    {"move", step_resettle}, /* row, capacity, event, job: one transaction */
 };
 
 /* What a row says is what has come to pass: a disk is attached when the machine has it, Available when none has. */

@@ -8,9 +8,9 @@
  *                └── anything in the way ───────────────────┴──────────────▶ left: row as it was, job failed with the reason
  *
  * While the row has the job, nothing else may be ordered of the instance (OperationConflict). So this job waits for nobody and
- * tries nothing twice: a host that does not answer ends it as well, and the operator repeats the command. Either step may run again after a
- * crash. Who has left its host and got no place elsewhere is as good as before: its next start defines it there anew, and all
- * that it owns is on cloud disks (law 7 of hypervisor.h).
+ * tries nothing twice: a host that does not answer ends it as well, and the operator repeats the command. Either step may run again
+ * after a crash. Who has left its host and got no place elsewhere is as good as before: its next start defines it there anew, and
+ * all that it owns is on cloud disks (law 7 of hypervisor.h).
  */
 #include "engine/active.h"
 

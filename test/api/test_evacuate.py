@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ecsctl host evacuate` and `host remove` over a real socket: what moves, what is left and why, and that nothing is lost on the way."""
+"""`ecsctl host evacuate` and `host remove` over a real socket: what moves, what is left and why, and that nothing is lost."""
 
 import json
 import subprocess
@@ -137,7 +137,8 @@ class Evacuate(EcsTest):
         thread.start()
         try:
             until(self, lambda: self.shown(i)["JobId"] != 0)
-            conflict = {"code": "OperationConflict", "status": 409, "message": "Request was denied due to conflict with a previous request."}
+            conflict = {"code": "OperationConflict", "status": 409,
+                        "message": "Request was denied due to conflict with a previous request."}
             self.refuses("StartInstance", InstanceId=i, **conflict)
             self.refuses("DeleteInstance", InstanceId=i, **conflict)
             self.refuses("RedeployInstance", InstanceId=i, **conflict)

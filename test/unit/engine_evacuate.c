@@ -416,7 +416,7 @@ static void a_release_comes_after_it(void **state)
     world_close(world);
 }
 
-/* The store is an older copy: the host has a machine that was started since. It is put right before anything of it is taken away. */
+/* The store is an older copy: the host has a machine that was started since. It is put right, and nothing is taken away. */
 static void a_machine_that_lives_is_not_touched(void **state)
 {
     struct world *world = world_open();

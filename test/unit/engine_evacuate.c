@@ -321,6 +321,35 @@ static void room_that_goes_meanwhile_is_not_sold_twice(void **state)
     world_close(world);
 }
 
+struct queued_busy {
+    struct write write;
+    struct str id;
+};
+
+static int mark_queued(struct tx *tx, struct write *write)
+{
+    return mark_busy(tx, &container_of(write, struct queued_busy, write)->id);
+}
+
+/* A DetachDisk comes between the look and the record: its job has the host that the row names, which stays the same. */
+static void a_disk_that_leaves_meanwhile_keeps_it(void **state)
+{
+    struct world *world = world_open();
+    struct str id = launch_stopped(world, "ecs.g6.large", graceful);
+    struct queued_busy queued = {.write = {.run = mark_queued, .done = ignore}, .id = id};
+    int64_t job;
+
+    (void)state;
+    open_second(world);
+    job = evacuate(world, id, NULL);
+    assert_int_equal(store_submit(world->store, &queued.write), 0);
+    (void)world_settle(world);
+    check_left(world, job, "one of its disks is being attached or detached");
+    check_stopped_at(world, ONE, id);
+    assert_int_equal(world_host_row(world, TWO).used_vcpus, 0);
+    world_close(world);
+}
+
 static void no_more_move_than_have_room(void **state)
 {
     struct world *world = world_open();
@@ -572,6 +601,7 @@ int main(void)
         cmocka_unit_test(an_economical_one_has_no_place),
         cmocka_unit_test(without_room_elsewhere_it_stays),
         cmocka_unit_test(room_that_goes_meanwhile_is_not_sold_twice),
+        cmocka_unit_test(a_disk_that_leaves_meanwhile_keeps_it),
         cmocka_unit_test(no_more_move_than_have_room),
         cmocka_unit_test(a_silent_host_is_not_waited_for),
         cmocka_unit_test(nothing_else_begins_meanwhile),

@@ -137,6 +137,9 @@ def compatibility(api):
             if field.effect == "refused" and field.default is not None:
                 effect += f" (but `{field.default}`)"
             text += f"| `{name}` | {effect} | {cell(field.note)} |\n"
+    text += "\n## What else is to be known of an action\n\n"
+    for action in sorted(built, key=lambda action: action.action):
+        text += f"* {action.action}: {action.note}\n" if action.note else ""
     text += "\n## Known to ECS, not built\n\n" + ", ".join(action.action for action in missing) + ".\n"
     return text
 

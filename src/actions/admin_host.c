@@ -115,6 +115,90 @@ int admin_set_host(struct action *act, const struct admin_set_host_request *req,
     return host_event(act, host->id, "changed");
 }
 
+/* No new ones from now on; the operator's `down` says so, too. */
+static int drain(struct action *act, struct host *host)
+{
+    int r;
+
+    if (host->state == HOST_STATE_UP) {
+        host->state = HOST_STATE_DRAINING;
+        r = store_host_save(act->tx, host);
+        if (r < 0)
+            return action_failed(act, r);
+        engine_host_changed(act->engine, act->tx, host->id);
+    }
+    return host_event(act, host->id, "is evacuated");
+}
+
+static int evacuate(struct action *act, struct instance *inst, struct host_instance *ret)
+{
+    struct order order = {.request_id = act->request_id, .actor = STR("operator"), .reason = STOP_REASON_OPERATOR};
+    const char *why = NULL;
+    int r = engine_order_evacuate(act->engine, act->tx, inst, &order, &why);
+
+    if (r < 0)
+        return action_failed(act, r);
+    *ret = (struct host_instance){
+        .instance_id = arena_str(act->arena, inst->id),
+        .state = inst->state,
+        .job_id = why ? 0 : inst->job_id,
+        .reason = why ? arena_str(act->arena, str_from(why)) : STR(""),
+    };
+    return 0;
+}
+
+int admin_evacuate_host(struct action *act, const struct admin_evacuate_host_request *req,
+                        struct admin_evacuate_host_reply *reply)
+{
+    struct str after = STR_NONE;
+    struct instance_list list;
+    struct page_check check;
+    struct host *host;
+    int r = admin_host(act, req->host_id, &host);
+
+    if (r < 0)
+        return r;
+    page_check_init(&check);
+    page_check_add(&check, req->host_id);
+    if (!str_empty(req->next_token) && page_token_read(act->arena, &check, req->next_token, &after) < 0)
+        return fail(act->fail, E_NEXT_TOKEN);
+    r = str_empty(after) ? drain(act, host) : 0;
+    if (r < 0)
+        return r;
+    r = store_instance_at_host(act->tx, host->id, after, req->limit, &list);
+    if (r < 0)
+        return action_failed(act, r);
+    reply->instances.items = arena_array(act->arena, struct host_instance, list.count + 1);
+    reply->instances.count = list.count;
+    for (size_t i = 0; i < list.count; i++) {
+        r = evacuate(act, &list.items[i], &reply->instances.items[i]);
+        if (r < 0)
+            return r;
+    }
+    if (list.more && list.count > 0)
+        reply->next_token = page_token_make(act->arena, &check, list.items[list.count - 1].id);
+    return 0;
+}
+
+#define NAMED_MAX 5 /* instances in the answer to a removal */
+
+/* "i-… (Running), i-… (Stopped) and others" */
+static int not_empty(struct action *act, const struct host *host)
+{
+    struct str names = STR("");
+    struct instance_list list;
+    int r = store_instance_at_host(act->tx, host->id, STR_NONE, NAMED_MAX, &list);
+
+    if (r < 0)
+        return action_failed(act, r);
+    for (size_t i = 0; i < list.count; i++)
+        names = arena_printf(act->arena, "%.*s%s%.*s (%s)", STR_ARG(names), i > 0 ? ", " : "", STR_ARG(list.items[i].id),
+                             instance_state_text((enum instance_state)list.items[i].state));
+    if (list.more)
+        names = arena_printf(act->arena, "%.*s and others", STR_ARG(names));
+    return fail(act->fail, E_ADMIN_HOST_NOT_EMPTY, host->id, names);
+}
+
 int admin_remove_host(struct action *act, const struct admin_remove_host_request *req,
                       struct admin_remove_host_reply *reply)
 {
@@ -125,7 +209,7 @@ int admin_remove_host(struct action *act, const struct admin_remove_host_request
     if (r < 0)
         return r;
     if (host->used_vcpus > 0 || host->used_memory_mib > 0)
-        return fail(act->fail, E_ADMIN_HOST_IN_USE, host->id);
+        return not_empty(act, host);
     r = store_host_delete(act->tx, host->id);
     if (r < 0)
         return action_failed(act, r);

@@ -28,6 +28,8 @@ enum bug {
     BUG_disk_freed_early,      /* engine: a guest that holds on to its disk counts as having let go */
     BUG_lease_ignored,         /* engine: a node whose lease has run out goes on */
     BUG_hosts_taken_early,     /* engine: a node is taken for silent after a third of its lease */
+    BUG_local_disks_moved,     /* engine: an evacuation takes what has local disks, too */
+    BUG_left_without_word,     /* engine: an evacuation that leaves an instance in place leaves its job with it */
     BUG_lost_host_kept,        /* engine: a node goes on driving a host that it has lost */
 };
 

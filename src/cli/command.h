@@ -18,6 +18,7 @@ enum command_kind {
     COMMAND_EVENTS, /* pages of events, and then what follows */
     COMMAND_CALL,   /* a signed call of the API */
     COMMAND_WAIT,
+    COMMAND_EVACUATE,
     COMMAND_IMAGE_IMPORT,
     COMMAND_IMAGE_REMOVE,
 };

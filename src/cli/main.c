@@ -19,6 +19,8 @@ static enum session_status run(struct session *session)
         return run_call(session);
     case COMMAND_WAIT:
         return run_wait(session);
+    case COMMAND_EVACUATE:
+        return run_evacuate(session);
     case COMMAND_IMAGE_IMPORT:
         return run_image_import(session);
     case COMMAND_IMAGE_REMOVE:

@@ -6,6 +6,7 @@
 #include "cli/sign.h"
 
 #define ASK_TIMEOUT_US (60 * USEC_PER_SEC)
+#define TIMEOUT_DEFAULT_US (600 * USEC_PER_SEC) /* of what waits */
 
 void session_silent(const struct session *session)
 {
@@ -27,6 +28,27 @@ enum session_status session_usage(const struct session *session)
     if (session->arguments.command)
         command_print_usage(session->arguments.command, stderr);
     return STATUS_USAGE;
+}
+
+int session_timeout(struct session *session, usec_t *ret_us)
+{
+    const char *text = session->arguments.flags[FLAG_TIMEOUT];
+    double seconds;
+
+    *ret_us = TIMEOUT_DEFAULT_US;
+    if (text && str_to_double(str_from(text), &seconds) == 0 && seconds >= 0 && seconds < 1e9)
+        *ret_us = (usec_t)(seconds * (double)USEC_PER_SEC);
+    else if (text && (str_to_duration(str_from(text), ret_us) < 0 || *ret_us < 0))
+        return fail_text(&session->fail, E_INVALID, "--timeout %s: give seconds, or 5m, or 1h", text);
+    return 0;
+}
+
+usec_t session_monotonic_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail */
+    return (usec_t)now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
 }
 
 void session_pause(usec_t pause_us)

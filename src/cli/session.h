@@ -33,6 +33,9 @@ void session_refused(json_t *body);
 void session_silent(const struct session *session);
 /* Prints the text in `fail` and how the command is used. */
 enum session_status session_usage(const struct session *session);
+/* What --timeout says, or its default. -E_INVALID. */
+int session_timeout(struct session *session, usec_t *ret_us) must_check;
+usec_t session_monotonic_us(void);
 /* Rests for a moment between two looks at ecsd. */
 void session_pause(usec_t pause_us);
 
@@ -42,5 +45,6 @@ enum session_status run_knobs(struct session *session);
 enum session_status run_events(struct session *session);
 enum session_status run_call(struct session *session);
 enum session_status run_wait(struct session *session);
+enum session_status run_evacuate(struct session *session);
 enum session_status run_image_import(struct session *session);
 enum session_status run_image_remove(struct session *session);

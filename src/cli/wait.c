@@ -3,7 +3,6 @@
 #include "cli/print.h"
 #include "cli/session.h"
 
-#define WAIT_DEFAULT_US (600 * USEC_PER_SEC)
 #define WAIT_PAUSE_US (20 * USEC_PER_MSEC)
 #define STATE_BYTES 32
 
@@ -13,16 +12,13 @@ static const char *const states[] = {"Pending", "Starting", "Running", "Stopping
 static int read_wait(struct session *session, const char **ret_wanted, usec_t *ret_timeout_us)
 {
     const struct arguments *arguments = &session->arguments;
-    const char *timeout = arguments->flags[FLAG_TIMEOUT];
-    double seconds;
+    int r;
 
     if (arguments->word_count != 2)
         return fail_text(&session->fail, E_INVALID, "wait needs INSTANCE and STATE");
-    *ret_timeout_us = WAIT_DEFAULT_US;
-    if (timeout && str_to_double(str_from(timeout), &seconds) == 0 && seconds >= 0 && seconds < 1e9)
-        *ret_timeout_us = (usec_t)(seconds * (double)USEC_PER_SEC);
-    else if (timeout && (str_to_duration(str_from(timeout), ret_timeout_us) < 0 || *ret_timeout_us < 0))
-        return fail_text(&session->fail, E_INVALID, "--timeout %s: give seconds, or 5m, or 1h", timeout);
+    r = session_timeout(session, ret_timeout_us);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < countof(states); i++) {
         if (str_eq_nocase(str_from(states[i]), str_from(arguments->words[1]))) {
             *ret_wanted = states[i];
@@ -70,19 +66,11 @@ static void print_state(struct session *session, const char *state)
     (void)fflush(stdout);
 }
 
-static usec_t monotonic_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail */
-    return (usec_t)now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
-}
-
 enum session_status run_wait(struct session *session)
 {
     const char *wanted = NULL;
     usec_t timeout_us;
-    usec_t start_us = monotonic_us();
+    usec_t start_us = session_monotonic_us();
     char seen[STATE_BYTES] = "";
     char state[STATE_BYTES];
 
@@ -105,7 +93,7 @@ enum session_status run_wait(struct session *session)
             (void)fprintf(stderr, "ecsctl: the instance is gone and can't become %s\n", wanted);
             return STATUS_REFUSED;
         }
-        if (monotonic_us() - start_us >= timeout_us) {
+        if (session_monotonic_us() - start_us >= timeout_us) {
             (void)fprintf(stderr, "ecsctl: still %s, not %s, when the time was up\n", state, wanted);
             return STATUS_REFUSED;
         }

@@ -79,8 +79,9 @@ struct active {
     usec_t starting_us;  /* redeploy: since when the row says Starting; 0: not read yet */
     struct host_slot *moved_to; /* redeploy: the host that record_moved chose */
     enum machine_end end; /* why it went off, for boot failures */
+    bool hint_at_end;    /* its instance is to be looked at when the job has ended */
     bool error_saved;    /* what job.error says is in the row */
-    char error[JOB_ERROR_BYTES];
+    char error[JOB_ERROR_BYTES]; /* also why an evacuation left the instance where it was */
     char text[];         /* of the job's strings */
 };
 
@@ -358,6 +359,16 @@ enum step_result step_disk_detach(struct run *run);
 enum step_result step_disk_delete(struct run *run);
 enum step_result step_leave(struct run *run);
 enum step_result step_move(struct run *run);
+enum step_result step_vacate(struct run *run);
+enum step_result step_resettle(struct run *run);
+
+/* What record_left ends the job with. */
+static inline void active_say_why(struct active *active, const char *why)
+{
+    (void)snprintf(active->error, sizeof(active->error), "%s", why);
+    active->job.error = str_from(active->error);
+    active->error_saved = false;
+}
 
 /* ── record.c: what a job writes; each runs in the store's writer ── */
 
@@ -382,6 +393,8 @@ int record_disk_refused(struct tx *tx, struct active *active);
 int record_disk_deleted(struct tx *tx, struct active *active);
 int record_disk_over(struct tx *tx, struct active *active);
 int record_moved(struct tx *tx, struct active *active);
+int record_evacuated(struct tx *tx, struct active *active);
+int record_left(struct tx *tx, struct active *active);
 
 struct change {
     struct str from;
@@ -402,11 +415,11 @@ struct str state_text(int state);
 int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
-/*
- * Another host with room, in the same zone, is charged instead of inst->host_id, which becomes it; when there is none the
- * instance stays where it is.
- */
-int holdings_move(struct tx *tx, struct instance *inst) must_check;
+/* Another host of the same zone with room, where its disks are seen. *ret NULL: there is none, and *ret_why (else NULL) says why. */
+int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, struct host **ret,
+                        const char **ret_why) must_check;
+/* That host is charged instead of inst->host_id, which becomes it; when there is none, the instance stays where it is. */
+int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, const char **ret_why) must_check;
 /* The next free public address: inst->public_ip. -E_PUBLIC_IP_NO_STOCK when all are taken. */
 int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
@@ -427,6 +440,8 @@ void holdings_release_disk(struct tx *tx, struct disk *disk);
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
 
 /* ── order.c ── */
+
+#define EVACUATE_DISK_BUSY "one of its disks is being attached or detached"
 
 /* These end one incarnation of the machine and begin the next: the job is of the next one. */
 static inline bool job_makes_next(const struct job *job)

@@ -203,7 +203,7 @@ static int release_one(struct tx *tx, struct engine *engine, struct instance *in
 
     fail_init(&fail, tx_arena(tx));
     /* On its way to another state: the next look finds it again. */
-    if (inst->state != INSTANCE_STATE_STOPPED && inst->state != INSTANCE_STATE_RUNNING)
+    if ((inst->state != INSTANCE_STATE_STOPPED && inst->state != INSTANCE_STATE_RUNNING) || inst->job_id != 0)
         return 0;
     return engine_order_delete(engine, tx, inst, true, &order, &fail);
 }

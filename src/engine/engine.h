@@ -62,6 +62,13 @@ int engine_order_reboot(struct engine *engine, struct tx *tx, struct instance *i
 int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance *inst, bool force, const struct order *order,
                           struct fail *fail) must_check;
 /*
+ * A Stopped instance is to leave its host for another one, where it stays Stopped. 0 with *ret_why NULL: inst->job_id does that, be it
+ * one that was ordered before; it ends as failed, with the reason, when it leaves the instance where it is. 0 with *ret_why: it
+ * stays, for that reason.
+ */
+int engine_order_evacuate(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
+                          const char **ret_why) must_check;
+/*
  * Releases: Stopped at once for the API (job cleans up the host), Running through Stopping (`force_stop`: power off,
  * else asks the guest first). Afterwards the instance and what goes with it is gone.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an instance holds beside its row: room on a host, addresses, disks, tags, memberships. */
 #include "base/bug.h"
-#include "engine/active.h"
+#include "engine/lease.h"
 #include "model/place.h"
 
 /*
@@ -53,25 +53,59 @@ int holdings_unplace(struct tx *tx, struct instance *inst)
     return 0;
 }
 
-int holdings_move(struct tx *tx, struct instance *inst)
+/* Of the hosts those where the machine's disks would be found, but for the one where it is; the others behind them. */
+static size_t sort_others(const struct engine *engine, struct host *hosts, size_t *count, struct str from_id)
+{
+    struct host from = {0};
+    size_t others = 0;
+
+    for (size_t i = 0; i < *count; i++)
+        if (str_eq(hosts[i].id, from_id)) {
+            from = hosts[i];
+            hosts[i] = hosts[--*count];
+            break;
+        }
+    for (size_t i = 0; i < *count; i++)
+        if (str_empty(from.id) || lease_same_disks(engine, &from, &hosts[i])) {
+            struct host host = hosts[i];
+
+            hosts[i] = hosts[others];
+            hosts[others++] = host;
+        }
+    return others;
+}
+
+int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, struct host **ret,
+                        const char **ret_why)
 {
     const struct instance_type *type = instance_type_of(inst);
-    struct str from = inst->host_id;
     struct host *hosts;
-    struct host *to;
-    size_t count, others = 0;
+    size_t count, others;
     int r;
 
-    assert(!str_empty(from));
+    assert(!str_empty(inst->host_id));
     r = store_host_list(tx, &hosts, &count);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < count; i++)
-        if (!str_eq(hosts[i].id, from))
-            hosts[others++] = hosts[i];
-    to = place_choose(hosts, others, inst->region_id, inst->zone_id, type);
-    if (!to)
-        return 0;
+    others = sort_others(engine, hosts, &count, inst->host_id);
+    *ret_why = NULL;
+    *ret = place_choose(hosts, others, inst->region_id, inst->zone_id, type);
+    if (!*ret)
+        *ret_why = place_choose(hosts + others, count - others, inst->region_id, inst->zone_id, type)
+                       ? "its disks are not seen by the hosts of its zone that have room"
+                       : "no other host of its zone has room";
+    return 0;
+}
+
+int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, const char **ret_why)
+{
+    const struct instance_type *type = instance_type_of(inst);
+    struct host *to;
+    int r;
+
+    r = holdings_find_other(engine, tx, inst, &to, ret_why);
+    if (r < 0 || !to)
+        return r;
     r = holdings_unplace(tx, inst);
     if (r < 0)
         return r;

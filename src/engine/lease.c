@@ -157,6 +157,13 @@ bool lease_is_foreign(const struct engine *engine, const struct host *host)
     return engine->shared && is_bound(engine, host) && !str_empty(host->holder) && !str_eq(host->holder, engine->node);
 }
 
+bool lease_same_disks(const struct engine *engine, const struct host *a, const struct host *b)
+{
+    if (!engine->shared || (!is_bound(engine, a) && !is_bound(engine, b)))
+        return true;
+    return is_bound(engine, a) && is_bound(engine, b) && !str_empty(a->holder) && str_eq(a->holder, b->holder);
+}
+
 /* The next of the names; false: there is none. */
 static bool next_name(const struct buf *names, size_t *at, struct str *ret)
 {

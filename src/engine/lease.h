@@ -57,6 +57,8 @@ int lease_renew(struct tx *tx, struct engine *engine) must_check;
 void lease_settle(struct engine *engine);
 /* Only another node can drive it, whether that one lives or not: this one must not even look. */
 bool lease_is_foreign(const struct engine *engine, const struct host *host);
+/* What is on a cloud disk of a machine at one of them is found at the other: they are driven from one data folder, or share it. */
+bool lease_same_disks(const struct engine *engine, const struct host *a, const struct host *b);
 /* This node is leaving in order: others may take its hosts at once. */
 void lease_give_up(struct engine *engine);
 /* A job's first holder: this node, if it drives the host or there is none; else nobody, and the host's holder picks it up. */

@@ -3,6 +3,7 @@
  * Orders: what an action asks of the engine, written in the action's own transaction. The hot row once, the job once, one
  * event; nothing else for a stop, which is the order that comes by the thousand. The job becomes active after COMMIT.
  */
+#include "base/bug.h"
 #include "engine/lease.h"
 
 struct hand_over {
@@ -115,6 +116,7 @@ usec_t order_patience_us(const struct engine *engine, int kind)
         [JOB_KIND_DELETE] = options->stop_graceful_timeout_s,
         [JOB_KIND_DELETE_DISK] = 0, /* the jobs of disks have no deadline */
         [JOB_KIND_REDEPLOY] = options->reboot_timeout_s,
+        [JOB_KIND_EVACUATE] = 0, /* it waits for nothing */
     };
 
     static_assert(countof(patience_s) == JOB_KIND_COUNT, "every kind has its patience");
@@ -246,6 +248,8 @@ int engine_order_start(struct engine *engine, struct tx *tx, struct instance *in
 
     if (inst->state != INSTANCE_STATE_STOPPED)
         return fail(fail, E_INSTANCE_STATUS, state_text(inst->state), STR("Stopped"));
+    if (inst->job_id != 0)
+        return fail(fail, E_OPERATION_CONFLICT);
     r = be_placed(engine, tx, inst, fail);
     if (r < 0)
         return r;
@@ -300,6 +304,8 @@ int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance 
 {
     struct job job;
 
+    if (inst->state == INSTANCE_STATE_STOPPED && inst->job_id != 0)
+        return fail(fail, E_OPERATION_CONFLICT);
     if (inst->state == INSTANCE_STATE_STOPPED)
         return redeploy_stopped(engine, tx, inst, order, fail);
     if (inst->state != INSTANCE_STATE_RUNNING)
@@ -309,6 +315,49 @@ int engine_order_redeploy(struct engine *engine, struct tx *tx, struct instance 
     job.force = force;
     job.deadline_us = deadline_of(engine, &job);
     return begin(engine, tx, inst, INSTANCE_STATE_STOPPING, &job, order);
+}
+
+/* ── evacuate ── */
+
+static const char *why_it_stays(struct tx *tx, const struct instance *inst)
+{
+    if (inst->state != INSTANCE_STATE_STOPPED)
+        return arena_printf(tx_arena(tx), "it is %.*s", STR_ARG(state_text(inst->state))).ptr;
+    if (instance_has_local_disks(inst) && !BUG(local_disks_moved))
+        return "its local disks would be lost";
+    if (instance_type_of(inst)->persistent_memory_mib > 0)
+        return "what is in its persistent memory would be lost";
+    return NULL;
+}
+
+int engine_order_evacuate(struct engine *engine, struct tx *tx, struct instance *inst, const struct order *order,
+                          const char **ret_why)
+{
+    bool disk_busy = false;
+    struct job job;
+    int r;
+
+    assert(!str_empty(inst->host_id));
+    *ret_why = why_it_stays(tx, inst);
+    if (*ret_why || inst->job_id != 0)
+        return 0;
+    r = store_disk_busy(tx, inst->id, &disk_busy);
+    if (r < 0)
+        return r;
+    if (disk_busy) {
+        *ret_why = EVACUATE_DISK_BUSY;
+        return 0;
+    }
+    job = new_job(engine, tx, inst, JOB_KIND_EVACUATE, order);
+    inst->job_id = job.id;
+    r = store_instance_save(tx, inst);
+    if (r < 0)
+        return r;
+    r = store_job_insert(tx, &job);
+    if (r < 0)
+        return r;
+    engine_hand_over(engine, tx, &job, inst->host_id);
+    return 0;
 }
 
 /* ── delete ── */
@@ -347,6 +396,8 @@ int engine_order_delete(struct engine *engine, struct tx *tx, struct instance *i
     struct job job;
     int r;
 
+    if (inst->state == INSTANCE_STATE_STOPPED && inst->job_id != 0)
+        return fail(fail, E_OPERATION_CONFLICT);
     if (inst->state == INSTANCE_STATE_STOPPED)
         return delete_stopped(engine, tx, inst, order);
     if (inst->state != INSTANCE_STATE_RUNNING)

@@ -245,6 +245,7 @@ int record_moved(struct tx *tx, struct active *active)
 {
     struct engine *engine = active->engine;
     struct instance *inst;
+    const char *why; /* it starts again where it is */
     struct str from;
     int r;
 
@@ -256,7 +257,7 @@ int record_moved(struct tx *tx, struct active *active)
         return end_without_instance(tx, active);
     }
     from = inst->host_id;
-    r = holdings_move(tx, inst);
+    r = holdings_move(engine, tx, inst, &why);
     if (r < 0)
         return r;
     /* Also where something of an earlier stay is left at the new host. */
@@ -274,6 +275,64 @@ int record_moved(struct tx *tx, struct active *active)
     active->moved_to = host_slot_get(engine, inst->host_id, true);
     pthread_mutex_unlock(&engine->mutex);
     return save_progress(tx, active, active->job.step + 1);
+}
+
+/* It stays where it was, which is where its next start defines it; the reason is in active->error. */
+int record_left(struct tx *tx, struct active *active)
+{
+    struct instance *inst;
+    int r;
+
+    r = load_own(tx, active, &inst);
+    if (r < 0)
+        return r;
+    if (!inst)
+        return end_without_instance(tx, active);
+    if (!BUG(left_without_word))
+        inst->job_id = 0;
+    r = store_instance_save(tx, inst);
+    return r < 0 ? r : record_end(tx, active, JOB_STATE_FAILED, active->error);
+}
+
+static int leave_there(struct tx *tx, struct active *active, const char *why)
+{
+    active_say_why(active, why);
+    active->apply = record_left;
+    return record_left(tx, active);
+}
+
+/* The machine has left its host, and its disks are no other job's: from now on its place is elsewhere. */
+int record_evacuated(struct tx *tx, struct active *active)
+{
+    struct instance *inst;
+    bool disk_busy;
+    const char *why;
+    struct str from;
+    int r;
+
+    r = load_own(tx, active, &inst);
+    if (r < 0)
+        return r;
+    if (!inst)
+        return end_without_instance(tx, active);
+    assert(inst->state == INSTANCE_STATE_STOPPED);
+    r = store_disk_busy(tx, inst->id, &disk_busy);
+    if (r < 0)
+        return r;
+    if (disk_busy)
+        return leave_there(tx, active, EVACUATE_DISK_BUSY);
+    from = inst->host_id;
+    r = holdings_move(active->engine, tx, inst, &why);
+    if (r < 0)
+        return r;
+    if (why)
+        return leave_there(tx, active, why);
+    inst->job_id = 0;
+    r = store_instance_save(tx, inst);
+    if (r < 0)
+        return r;
+    r = job_event(tx, &active->job, EVENT_KIND_HOST, from, inst->host_id, STR("evacuated: the machine has left its host"));
+    return r < 0 ? r : record_end(tx, active, JOB_STATE_DONE, NULL);
 }
 
 int record_running(struct tx *tx, struct active *active)

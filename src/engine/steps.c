@@ -53,6 +53,12 @@ static const struct step redeploy_steps[] = {
     {"running", step_running},
 };
 
+/* Of a Stopped instance. What is in the way ends the job: nothing is waited for while nobody may start it. */
+static const struct step evacuate_steps[] = {
+    {"leave", step_vacate},  /* off, and with a place elsewhere: nothing of it is left at its host. All its disks are cloud disks */
+    {"move", step_resettle}, /* row, capacity, event, job: one transaction */
+};
+
 /* What a row says is what has come to pass: a disk is attached when the machine has it, Available when none has. */
 static const struct step attach_steps[] = {{"attach", step_disk_attach}};
 static const struct step detach_steps[] = {{"detach", step_disk_detach}};
@@ -67,6 +73,7 @@ const struct job_kind_row job_kinds[] = {
     [JOB_KIND_DETACH_DISK] = {"detach-disk", STEPS(detach_steps), .define = -1, .of_disk = true},
     [JOB_KIND_DELETE_DISK] = {"delete-disk", STEPS(delete_disk_steps), .define = -1, .of_disk = true},
     [JOB_KIND_REDEPLOY] = {"redeploy", STEPS(redeploy_steps), .define = STEP_REDEFINE},
+    [JOB_KIND_EVACUATE] = {"evacuate", STEPS(evacuate_steps), .define = -1},
 };
 static_assert(countof(job_kinds) == JOB_KIND_COUNT, "every kind has its steps");
 
@@ -203,7 +210,7 @@ static void count_record(const struct active *active, usec_t now)
     if (active->after != AFTER_END)
         return;
     if (active->apply == record_revert || active->apply == record_start_failed || active->apply == record_disk_refused ||
-        active->apply == record_disk_over)
+        active->apply == record_disk_over || active->apply == record_left)
         metric_add(METRIC_JOBS_FAILED, 1);
     else
         metric_add(METRIC_JOBS_DONE, 1);
@@ -242,7 +249,7 @@ static void record_done(struct write *write, int result)
         active_wait(engine, active, now + backoff_us(engine, active->job.attempts));
     } else if (active->after == AFTER_END) {
         /* What happened while the end was being written is told to nobody else. */
-        if (active->woken && !str_empty(active->host->id))
+        if ((active->woken || active->hint_at_end) && !str_empty(active->host->id))
             engine_hint(engine, active->host->id, active->job.instance_id);
         active_end(engine, active);
     } else if (active->after == AFTER_NEXT) {

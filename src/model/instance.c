@@ -14,6 +14,8 @@
  *   STOPPING → STARTING   engine, redeploy: off     row, job, the host that it moves to, event
  *   STOPPED  → STARTING   order to start, redeploy  row, job, next incarnation, capacity, address, segment `running`, event
  *
+ * An evacuation leaves STOPPED as it is: job_id with its job; then host_id, capacity, event and the end of the job.
+ *
  * Billing (law 7): `kept` from creation while it doesn't run, `running` from the accepted start until it is Stopped,
  * `free` while Stopped in economical mode. One segment ends where the next begins.
  */
@@ -125,6 +127,12 @@ static bool is_locked(const struct instance *inst, enum lock_reason reason)
     return (inst->locks & (INT64_C(1) << reason)) != 0;
 }
 
+/* Stopped, and on its way to another host (invariant 2): for a moment nothing may begin from there. */
+static bool is_evacuated(const struct instance *inst)
+{
+    return inst->state == INSTANCE_STATE_STOPPED && inst->job_id != 0;
+}
+
 static int wrong_state(const struct instance *inst, struct str expected, struct fail *fail)
 {
     return fail(fail, E_INSTANCE_STATUS, str_from(sm_name(&instance_sm, inst->state)), expected);
@@ -161,6 +169,8 @@ int instance_start_check(const struct instance *inst, bool disk_busy, struct fai
         return wrong_state(inst, STR("Stopped"), fail);
     if (disk_busy)
         return fail(fail, E_DISK_ERROR_START);
+    if (is_evacuated(inst))
+        return fail(fail, E_OPERATION_CONFLICT);
     return 0;
 }
 
@@ -187,6 +197,8 @@ int instance_redeploy_check(const struct instance *inst, bool disk_busy, struct 
         return wrong_state(inst, STR("Running,Stopped"), fail);
     if (disk_busy)
         return fail(fail, E_DISK_ERROR_START);
+    if (is_evacuated(inst))
+        return fail(fail, E_OPERATION_CONFLICT);
     return 0;
 }
 
@@ -204,5 +216,7 @@ int instance_delete_check(const struct instance *inst, bool force, bool terminat
         return fail(fail, E_CHARGE_TYPE);
     if (inst->state != INSTANCE_STATE_STOPPED && !(force && inst->state == INSTANCE_STATE_RUNNING))
         return wrong_state(inst, force ? STR("Running,Stopped") : STR("Stopped"), fail);
+    if (is_evacuated(inst))
+        return fail(fail, E_OPERATION_CONFLICT);
     return 0;
 }

@@ -8,9 +8,9 @@
  *      │                │  └──────────────────┘ └──────── guest switched itself off ──▶ STOPPED
  *      └── boot failed ─┘                        (a redeploy goes from STOPPING to STARTING, as soon as it is dead)
  *
- * Invariants: 1. state changes only through instance_move.  2. job_id is set exactly while state is PENDING, STARTING or
- * STOPPING.  3. incarnation grows at each start, by one, and never otherwise but past
- * a machine that is ahead of a restored store.  4. host_id is set while capacity is reserved,
+ * Invariants: 1. state changes only through instance_move.  2. job_id is set exactly while state is PENDING, STARTING or STOPPING, and
+ * in STOPPED while it is evacuated: only its host changes then, and nothing else may be ordered.  3. incarnation grows at each start,
+ * by one, and never otherwise but past a machine that is ahead of a restored store.  4. host_id is set while capacity is reserved,
  * that is always but in StopCharging's Stopped.  5. stopped_mode is meaningful in STOPPED only.
  */
 #pragma once

@@ -265,6 +265,14 @@ int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct
     return list(tx, &query, ARGS(V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
 }
 
+int store_instance_at_host(struct tx *tx, struct str host_id, struct str after, int64_t limit, struct instance_list *ret)
+{
+    static const struct query query = {"SELECT {c} FROM instance WHERE host_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+                                       &instance_hot_table};
+
+    return list(tx, &query, ARGS(V_STR(host_id), V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
+}
+
 int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret)
 {
     static const struct query query = {"SELECT {c} FROM instance WHERE release_us > 0 AND "

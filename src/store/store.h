@@ -152,6 +152,9 @@ int store_instance_find(struct tx *tx, const struct instance_filter *filter, con
                         struct instance_list *ret) must_check;
 /* Every instance with a host, for reconciling (keyset by id). */
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
+/* Those that have their place at the host (keyset by id). Looks at all rows: no index has a column that a stop writes. */
+int store_instance_at_host(struct tx *tx, struct str host_id, struct str after, int64_t limit, struct instance_list *ret)
+    must_check;
 /* Instances whose release_us has come. */
 int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret) must_check;
 /* Those whose expires_us has come and that have no financial lock. */

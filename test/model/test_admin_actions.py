@@ -43,6 +43,8 @@ class Operator(test_model.Speaker):
         self.does("SetHost", HostId="host-model", Vcpus=8, State="draining")
         self.does("SetSimHost", HostId="host-model", Name="delay", Value="0")
         self.does("SetSimHost", "E_ADMIN_SETTING", HostId="host-model", Name="nonsense", Value="0")
+        self.does("EvacuateHost", HostId="host-model")
+        self.does("EvacuateHost", "E_NEXT_TOKEN", HostId="host-model", NextToken="nonsense")
         self.does("RemoveHost", (None, "E_ADMIN_HOST_NOT_FOUND"), HostId="host-model")
 
     def test_instances(self):

@@ -161,6 +161,7 @@ BASES = {
     "Admin.DisableKey": refused("InvalidAccessKeyId.NotFound", 404, AccessKeyId="nobody"),
     "Admin.DoGuest": refused(*NO_INSTANCE, InstanceId=NOBODY, What="poweroff"),
     "Admin.EnableKey": refused("InvalidAccessKeyId.NotFound", 404, AccessKeyId="nobody"),
+    "Admin.EvacuateHost": refused("InvalidHostId.NotFound", 404, HostId="nobody"),
     "Admin.ImportImage": refused("ImageInUse", 409, ImageId=IMAGE, FileFormat="raw", SizeGib="20"),
     "Admin.ListAccounts": read(),
     "Admin.ListEvents": read(Limit="3"),

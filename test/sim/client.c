@@ -39,6 +39,8 @@ static const struct op_row {
     [OP_LIST] = {"DescribeInstances", 15, true},
     [OP_DISKS] = {"DescribeDisks", 30, true},
     [OP_COMMANDS] = {"DescribeInvocations", 15, true},
+    [OP_EVACUATE] = {"EvacuateHost", 12},
+    [OP_HOST_UP] = {"SetHost", 15},
     [OP_WRONG] = {"", 25},
     [OP_REPLAY] = {"", 50},
 };
@@ -388,6 +390,7 @@ static void send(struct flight *flight)
     struct run *run = flight->run;
 
     flight->call = recipe_call(&flight->recipe, &flight->arena);
+    flight->call.operator_socket = flight->op == OP_EVACUATE || flight->op == OP_HOST_UP;
     flight->busy = true;
     run->counts.calls++;
     world_handle(&run->world, flight->node, &flight->call, suspended, done, flight);
@@ -412,6 +415,16 @@ static void sign(struct flight *flight, const char *action, const char *query, c
     (void)snprintf(nonce, sizeof(nonce), "nonce-%lld", (long long)run->client.next_number++);
     sign_recipe(&order, &run->client.scratch, &flight->recipe);
     arena_reset(&run->client.scratch);
+}
+
+/* A host is emptied, or takes instances again. */
+static void ask_operator(struct flight *flight)
+{
+    struct recipe *recipe = &flight->recipe;
+
+    *recipe = (struct recipe){.form = SIGN_V1_POST};
+    (void)snprintf(recipe->target, sizeof(recipe->target), "/?Version=admin&Action=%s&HostId=%s%s", op_rows[flight->op].action,
+                   world_hosts[dice_below(&flight->run->dice, WORLD_HOSTS)], flight->op == OP_HOST_UP ? "&State=up" : "");
 }
 
 /* Calls that are wrong in one way, each with the code that it has to get. */
@@ -495,7 +508,10 @@ void client_ask(struct run *run, enum op op, int account)
 
     if (!flight)
         return;
-    if (op == OP_WRONG) {
+    if (op == OP_EVACUATE || op == OP_HOST_UP) {
+        ask_operator(flight);
+        trace_call(flight, flight->recipe.target);
+    } else if (op == OP_WRONG) {
         ask_wrong(flight);
         trace_call(flight, flight->wanted);
     } else if (op == OP_REPLAY) {

@@ -39,6 +39,8 @@ enum op {
     OP_LIST,
     OP_DISKS,
     OP_COMMANDS,
+    OP_EVACUATE, /* these two are the operator's */
+    OP_HOST_UP,
     OP_WRONG,
     OP_REPLAY,
     OP_COUNT,

@@ -210,12 +210,15 @@ static bool refused_rightly(struct flight *flight, int instance, struct str code
     struct model *model = &flight->run->model;
     struct model_instance *inst = &model->instances[instance];
 
+    flight->run->counts.conflicts += is_one_of(code, "OperationConflict|InvalidOperation.Conflict");
     if (is_one_of(code, "IncorrectInstanceStatus|IncorrectInstanceStatus.Initializing"))
         model_was(model, instance, ~(model_accepting(model, &flight->how) | MICRO(GONE)), "the refusal for its status");
     else if (str_eq(code, STR("InvalidOperation.DeletionProtection")) && flight->how.order == ORDER_DELETE)
         model_is(model, &inst->guard, 1, "deletion protection", inst->id);
     else if (str_eq(code, STR("OperationDenied.NoStock")) && inst->was_lean)
         model_was(model, instance, MICRO(STOPPED), "that there is no room");
+    else if (is_one_of(code, "OperationConflict|InvalidOperation.Conflict") && !flight->run->is_calm)
+        model_was(model, instance, model_accepting(model, &flight->how) & MICRO(STOPPED), "that it is being moved");
     else if (str_eq(code, STR("InstanceType.ParameterMismatch")))
         return model_types[inst->type].local_disks && !flight->confirm;
     else
@@ -300,6 +303,32 @@ static void learn_no(struct flight *flight, struct str code, int status)
         learn_refusal(flight, flight->targets[0], code, status);
     else
         learn_disk_refusal(flight, code, status);
+}
+
+/* Who is moved is Stopped, and stays it; who is not, is as it is said. */
+static void learn_evacuation(struct flight *flight, struct str body)
+{
+    struct model *model = &flight->run->model;
+    json_t *root = json_loadb(body.ptr, body.len, 0, NULL);
+    json_t *items = json_object_get(json_object_get(root, "Instances"), "Instance");
+
+    if (!json_is_array(items))
+        run_broken(flight->run, "replies are JSON", "%.*s", STR_ARG(body));
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        json_t *item = json_array_get(items, i);
+        int instance = model_find(model, str_from(json_string_value(json_object_get(item, "InstanceId"))));
+
+        if (instance == NOBODY) /* made by a call that nobody heard of */
+            continue;
+        model_shown(model, instance, str_from(json_string_value(json_object_get(item, "State"))));
+        if (json_integer_value(json_object_get(item, "JobId")) == 0)
+            continue;
+        model_was(model, instance, MICRO(STOPPED), "that it is moved");
+        flight->run->counts.moves++;
+        if (model_types[model->instances[instance].type].local_disks)
+            run_broken(flight->run, "what is on local disks is not thrown away", "%s is moved", model->instances[instance].id);
+    }
+    json_decref(root);
 }
 
 /* ── the reply ── */
@@ -387,6 +416,10 @@ void client_reply(struct flight *flight, const struct reply *reply)
         check_replay(flight, code, reply->status);
     else if (reply->status != 200)
         learn_no(flight, code, reply->status);
+    else if (flight->op == OP_EVACUATE)
+        learn_evacuation(flight, reply->body);
+    else if (flight->op == OP_HOST_UP)
+        return;
     else if (flight->op >= OP_STATUS)
         client_read(flight, reply->body);
     else

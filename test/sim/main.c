@@ -161,7 +161,7 @@ static void print_totals(const struct totals *totals)
     (void)printf("\n  %" PRId64 " seeds with several nodes, %" PRId64 " nodes found silent by others", c->node_seeds, c->takeovers);
     for (int i = 0; i < NODE_FAULTS; i++)
         (void)printf(", %s %" PRId64, nodes_fault_name(i), totals->node_faults[i]);
-    (void)printf("\n");
+    (void)printf("\n  evacuations of an instance %" PRId64 ", orders that met one %" PRId64 "\n", c->moves, c->conflicts);
 }
 
 /* ── runs ── */

@@ -33,6 +33,8 @@ struct counts {
     int64_t recoveries_failed;
     int64_t node_seeds; /* runs with several nodes */
     int64_t takeovers;  /* nodes that others found silent */
+    int64_t moves;      /* evacuations of an instance that were ordered */
+    int64_t conflicts;  /* orders that met one */
     usec_t virtual_us;
 };
 

@@ -77,6 +77,7 @@ static void hosts(void **state)
     struct admin_add_host_reply added;
     struct admin_set_host_reply set;
     struct admin_remove_host_reply removed;
+    struct admin_evacuate_host_reply evacuated;
     struct admin_list_hosts_reply list;
     struct run_instances_request run = run_request();
 
@@ -103,12 +104,67 @@ static void hosts(void **state)
     assert_ok(ACT(acts, ADMIN_SET_HOST, &change, &set));
     REQUEST(admin_remove_host, drop);
     drop.host_id = STR("host-9");
-    assert_refused(ACT(acts, ADMIN_REMOVE_HOST, &drop, &removed), E_ADMIN_HOST_IN_USE);
+    assert_refused(ACT(acts, ADMIN_REMOVE_HOST, &drop, &removed), E_ADMIN_HOST_NOT_EMPTY);
+    change.state = HOST_STATE_DOWN;
+    assert_ok(ACT(acts, ADMIN_SET_HOST, &change, &set));
+    REQUEST(admin_evacuate_host, evacuate);
+    evacuate.host_id = STR("host-9");
+    assert_ok(ACT(acts, ADMIN_EVACUATE_HOST, &evacuate, &evacuated));
+    assert_int_equal(evacuated.instances.count, 1);
+    assert_str(evacuated.instances.items[0].reason, "it is Running");
+    assert_int_equal(evacuated.instances.items[0].job_id, 0);
+    assert_true(str_empty(evacuated.next_token));
     REQUEST(admin_list_hosts, all);
     assert_ok(ACT(acts, ADMIN_LIST_HOSTS, &all, &list));
     assert_int_equal(list.hosts.count, 2);
+    for (size_t i = 0; i < list.hosts.count; i++)
+        if (str_eq(list.hosts.items[i].host_id, drop.host_id))
+            assert_int_equal(list.hosts.items[i].state, HOST_STATE_DOWN); /* the operator's word stays */
     drop.host_id = STR("host-0");
     assert_refused(ACT(acts, ADMIN_REMOVE_HOST, &drop, &removed), E_ADMIN_HOST_NOT_FOUND);
+    acts_close(acts);
+}
+
+/* A page at a time; the jobs of a page need not have ended before the next. */
+static void evacuation_in_pages(void **state)
+{
+    struct acts *acts = acts_open();
+    struct admin_evacuate_host_reply page;
+    struct admin_list_hosts_reply list;
+    struct str ids[3];
+    struct str host_2 = STR("host-2");
+
+    (void)state;
+    for (size_t i = 0; i < countof(ids); i++)
+        ids[i] = acts_stopped(acts);
+    assert_int_equal(store_write(acts->world->store, add_host, &host_2), 0);
+    world_pass(acts->world, SECONDS(6));
+    REQUEST(admin_evacuate_host, req);
+    req.host_id = STR("host-1");
+    req.limit = 2;
+    assert_ok(ACT(acts, ADMIN_EVACUATE_HOST, &req, &page));
+    assert_int_equal(page.instances.count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(str_eq(page.instances.items[i].instance_id, ids[i]));
+        assert_int_equal(page.instances.items[i].state, INSTANCE_STATE_STOPPED);
+        assert_true(page.instances.items[i].job_id != 0);
+    }
+    req.next_token = page.next_token;
+    req.host_id = STR("host-2");
+    assert_refused(ACT(acts, ADMIN_EVACUATE_HOST, &req, &page), E_NEXT_TOKEN);
+    req.host_id = STR("host-1");
+    assert_ok(ACT(acts, ADMIN_EVACUATE_HOST, &req, &page));
+    assert_int_equal(page.instances.count, 1);
+    assert_true(str_empty(page.next_token));
+    world_settle(acts->world);
+    for (size_t i = 0; i < countof(ids); i++)
+        assert_str(world_instance(acts->world, ids[i])->host_id, "host-2");
+    REQUEST(admin_list_hosts, all);
+    assert_ok(ACT(acts, ADMIN_LIST_HOSTS, &all, &list));
+    assert_int_equal(list.hosts.items[0].state, HOST_STATE_DRAINING);
+    assert_int_equal(list.hosts.items[0].used_vcpus, 0);
+    req.host_id = STR("host-0");
+    assert_refused(ACT(acts, ADMIN_EVACUATE_HOST, &req, &page), E_ADMIN_HOST_NOT_FOUND);
     acts_close(acts);
 }
 
@@ -282,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accounts_and_keys),
         cmocka_unit_test(hosts),
+        cmocka_unit_test(evacuation_in_pages),
         cmocka_unit_test(instances_jobs_events_and_usage),
         cmocka_unit_test(guests_do_as_they_are_told),
         cmocka_unit_test(the_clock_and_the_options),

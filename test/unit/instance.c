@@ -203,6 +203,7 @@ static void delete_checks(void **arg)
     inst.state = INSTANCE_STATE_STOPPING;
     assert_int_equal(instance_delete_check(&inst, true, false, 100, NULL), -E_INSTANCE_STATUS);
     inst.state = INSTANCE_STATE_STOPPED;
+    inst.job_id = 0;
     assert_int_equal(instance_delete_check(&inst, false, false, 100, NULL), 0);
     inst.deletion_protection = true;
     assert_int_equal(instance_delete_check(&inst, true, false, 100, NULL), -E_DELETION_PROTECTION);
@@ -212,6 +213,23 @@ static void delete_checks(void **arg)
     assert_int_equal(instance_delete_check(&inst, true, true, 99, NULL), -E_CHARGE_TYPE);
     assert_int_equal(instance_delete_check(&inst, true, false, 100, NULL), -E_CHARGE_TYPE);
     assert_int_equal(instance_delete_check(&inst, true, true, 100, NULL), 0);
+}
+
+/* What else would be refused is refused as ever; what would be right has to wait. */
+static void nothing_begins_while_it_is_evacuated(void **arg)
+{
+    static const struct stop_order order = {.confirm = true};
+    static const struct stop_rules rules = {0};
+    struct instance inst = instance_in(INSTANCE_STATE_STOPPED, "ecs.g6.large");
+
+    (void)arg;
+    inst.job_id = 7;
+    assert_int_equal(instance_start_check(&inst, false, NULL), -E_OPERATION_CONFLICT);
+    assert_int_equal(instance_redeploy_check(&inst, false, NULL), -E_OPERATION_CONFLICT);
+    assert_int_equal(instance_delete_check(&inst, true, false, 100, NULL), -E_OPERATION_CONFLICT);
+    assert_int_equal(instance_start_check(&inst, true, NULL), -E_DISK_ERROR_START);
+    assert_int_equal(instance_stop_check(&inst, &order, &rules, false, NULL), -E_INSTANCE_STATUS);
+    assert_int_equal(instance_reboot_check(&inst, false, NULL), -E_INSTANCE_STATUS);
 }
 
 int main(void)
@@ -227,6 +245,7 @@ int main(void)
         cmocka_unit_test(start_and_reboot_checks),
         cmocka_unit_test(redeploy_checks),
         cmocka_unit_test(delete_checks),
+        cmocka_unit_test(nothing_begins_while_it_is_evacuated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,25 +53,21 @@ int holdings_unplace(struct tx *tx, struct instance *inst)
     return 0;
 }
 
-/* Of the hosts those where the machine's disks would be found, but for the one where it is; the others behind them. */
-static size_t sort_others(const struct engine *engine, struct host *hosts, size_t *count, struct str from_id)
+/* Of the hosts those where its disks are seen, but for the one where it is, come first; how many these are. */
+static size_t sort_others(const struct engine *engine, struct host *hosts, size_t *count, const struct host *from)
 {
-    struct host from = {0};
     size_t others = 0;
 
-    for (size_t i = 0; i < *count; i++)
-        if (str_eq(hosts[i].id, from_id)) {
-            from = hosts[i];
-            hosts[i] = hosts[--*count];
-            break;
-        }
-    for (size_t i = 0; i < *count; i++)
-        if (str_empty(from.id) || lease_same_disks(engine, &from, &hosts[i])) {
-            struct host host = hosts[i];
+    for (size_t i = 0; i < *count; i++) {
+        struct host host = hosts[i];
 
+        if (str_eq(host.id, from->id)) {
+            hosts[i--] = hosts[--*count];
+        } else if (lease_same_disks(engine, from, &host)) {
             hosts[i] = hosts[others];
             hosts[others++] = host;
         }
+    }
     return others;
 }
 
@@ -80,14 +76,18 @@ int holdings_find_other(const struct engine *engine, struct tx *tx, const struct
 {
     const struct instance_type *type = instance_type_of(inst);
     struct host *hosts;
+    struct host *from;
     size_t count, others;
     int r;
 
     assert(!str_empty(inst->host_id));
+    r = store_host_get(tx, inst->host_id, &from);
+    if (r < 0)
+        return r;
     r = store_host_list(tx, &hosts, &count);
     if (r < 0)
         return r;
-    others = sort_others(engine, hosts, &count, inst->host_id);
+    others = sort_others(engine, hosts, &count, from);
     *ret_why = NULL;
     *ret = place_choose(hosts, others, inst->region_id, inst->zone_id, type);
     if (!*ret)

@@ -398,8 +398,8 @@ struct str state_text(int state);
 
 /* ── holdings.c: what an instance holds beside its row ── */
 
-/* A host with room is found and charged: inst->host_id. -E_NO_STOCK. */
-int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
+/* A host with room is found and charged: inst->host_id. `full`: the same instance with its cold columns. -E_NO_STOCK. */
+int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
 /*
@@ -425,6 +425,20 @@ int holdings_drop_disks(struct tx *tx, struct str instance_id, struct str going,
 void holdings_release_disk(struct tx *tx, struct disk *disk);
 /* "i-…-local-0": the id of a local disk at its host. */
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
+
+/* ── membership.c: deployment sets ── */
+
+/*
+ * Of `hosts` the one for `inst`, which has its cold columns; one that is new in a set with groups gets its group. *ret is NULL when
+ * there is none. Hosts change their places in the array.
+ */
+int membership_place(struct tx *tx, struct instance *inst, struct host *hosts, size_t count, struct host **ret) must_check;
+/*
+ * The same for one that leaves its host. When it `has_to_leave` and its set bars all hosts that have room, it leaves the set, if that
+ * was made so.
+ */
+int membership_move(struct tx *tx, struct str instance_id, bool has_to_leave, struct host *hosts, size_t count, struct host **ret)
+    must_check;
 
 /* ── order.c ── */
 

@@ -2,7 +2,6 @@
 /* What an instance holds beside its row: room on a host, addresses, disks, tags, memberships. */
 #include "base/bug.h"
 #include "engine/active.h"
-#include "model/place.h"
 
 /*
  * The system's public addresses: the block that RFC 2544 sets aside for measurements, so that they never meet a real
@@ -15,7 +14,7 @@
 /* Taken neighbours that are skipped in one order; beyond that the block counts as sold out. */
 #define PUBLIC_TRIES 4096
 
-int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
+int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, struct fail *fail)
 {
     const struct instance_type *type = instance_type_of(inst);
     struct host *hosts;
@@ -27,7 +26,9 @@ int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
     r = store_host_list(tx, &hosts, &count);
     if (r < 0)
         return r;
-    host = place_choose(hosts, count, inst->region_id, inst->zone_id, type);
+    r = membership_place(tx, full, hosts, count, &host);
+    if (r < 0)
+        return r;
     if (!host)
         return fail(fail, E_NO_STOCK);
     r = store_host_reserve(tx, host->id, type->vcpus, type->memory_mib);
@@ -60,18 +61,22 @@ int holdings_move(struct tx *tx, struct instance *inst)
     struct host *hosts;
     struct host *to;
     size_t count, others = 0;
+    bool has_to_leave = false;
     int r;
 
     assert(!str_empty(from));
     r = store_host_list(tx, &hosts, &count);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (!str_eq(hosts[i].id, from))
             hosts[others++] = hosts[i];
-    to = place_choose(hosts, others, inst->region_id, inst->zone_id, type);
-    if (!to)
-        return 0;
+        else
+            has_to_leave = hosts[i].state != HOST_STATE_UP;
+    }
+    r = membership_move(tx, inst->id, has_to_leave, hosts, others, &to);
+    if (r < 0 || !to)
+        return r;
     r = holdings_unplace(tx, inst);
     if (r < 0)
         return r;

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host of an instance that may be in a deployment set. The set's other members are read in the transaction that charges
+ * the host: such transactions have one order, on several nodes too, so that no two of them take the same host for one set.
+ */
+#include "engine/active.h"
+#include "model/place.h"
+#include "model/spread.h"
+
+/* The set of `inst`, and who is in it besides. */
+static int load(struct tx *tx, const struct instance *inst, struct spread *ret)
+{
+    struct deployment_member *members;
+    struct deployment_set *set;
+    size_t count;
+    int r;
+
+    r = store_deployment_set_get(tx, inst->deployment_set_id, &set);
+    if (r < 0)
+        return r;
+    r = store_deployment_set_members(tx, set->id, &members, &count);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++) {
+        if (!str_eq(members[i].instance_id, inst->id))
+            continue;
+        members[i] = members[--count];
+        break;
+    }
+    *ret = (struct spread){set, members, count};
+    return 0;
+}
+
+static struct host *choose(const struct spread *spread, struct instance *inst, struct host *hosts, size_t count)
+{
+    return spread_choose(spread, hosts, count, inst->region_id, inst->zone_id, instance_type_of(inst), &inst->deployment_group_no);
+}
+
+int membership_place(struct tx *tx, struct instance *inst, struct host *hosts, size_t count, struct host **ret)
+{
+    struct spread spread;
+    int r;
+
+    if (str_empty(inst->deployment_set_id)) {
+        *ret = place_choose(hosts, count, inst->region_id, inst->zone_id, instance_type_of(inst));
+        return 0;
+    }
+    r = load(tx, inst, &spread);
+    if (r < 0)
+        return r;
+    *ret = choose(&spread, inst, hosts, count);
+    return 0;
+}
+
+static int cancel(struct tx *tx, struct instance *inst)
+{
+    const struct change change = {inst->deployment_set_id, STR_NONE, STR("left its deployment set: no other host was left to it"),
+                                  STR_NONE, STR("engine")};
+    int r;
+
+    inst->deployment_set_id = STR_NONE;
+    inst->deployment_group_no = 0;
+    r = store_instance_save_doc(tx, inst);
+    return r < 0 ? r : record_event(tx, EVENT_KIND_HOST, inst->account_id, inst->id, &change);
+}
+
+int membership_move(struct tx *tx, struct str instance_id, bool has_to_leave, struct host *hosts, size_t count, struct host **ret)
+{
+    struct instance *inst;
+    struct spread spread;
+    struct host *host;
+    int r;
+
+    r = store_instance_get(tx, instance_id, &inst);
+    if (r < 0)
+        return r;
+    if (str_empty(inst->deployment_set_id))
+        return membership_place(tx, inst, hosts, count, ret);
+    r = load(tx, inst, &spread);
+    if (r < 0)
+        return r;
+    host = choose(&spread, inst, hosts, count);
+    if (!host && has_to_leave && spread.set->on_failure == DEPLOYMENT_FAILURE_CANCEL_MEMBERSHIP_AND_START) {
+        host = place_choose(hosts, count, inst->region_id, inst->zone_id, instance_type_of(inst));
+        r = host ? cancel(tx, inst) : 0;
+    }
+    *ret = host;
+    return r;
+}

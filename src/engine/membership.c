@@ -3,6 +3,7 @@
  * The host of an instance that may be in a deployment set. The set's other members are read in the transaction that charges
  * the host: such transactions have one order, on several nodes too, so that no two of them take the same host for one set.
  */
+#include "base/bug.h"
 #include "engine/active.h"
 #include "model/place.h"
 #include "model/spread.h"
@@ -41,7 +42,7 @@ int membership_place(struct tx *tx, struct instance *inst, struct host *hosts, s
     struct spread spread;
     int r;
 
-    if (str_empty(inst->deployment_set_id)) {
+    if (str_empty(inst->deployment_set_id) || BUG(set_ignored)) {
         *ret = place_choose(hosts, count, inst->region_id, inst->zone_id, instance_type_of(inst));
         return 0;
     }

@@ -112,7 +112,7 @@ int delete_deployment_set(struct action *act, const struct delete_deployment_set
     r = action_deployment_set(act, req->region_id, req->deployment_set_id, &set);
     if (r < 0)
         return r == -E_NOT_FOUND ? fail(act->fail, E_DEPLOYMENT_SET_NOT_FOUND) : action_failed(act, r);
-    r = store_deployment_set_members(act->tx, set->id, &members, &count);
+    r = store_deployment_set_members(act->tx, set->id, STR_NONE, &members, &count);
     if (r < 0)
         return action_failed(act, r);
     if (count > 0)
@@ -142,7 +142,7 @@ static int fill_set(struct action *act, const struct catalog_region *region, con
 {
     struct deployment_member *members;
     struct spread spread = {.set = set};
-    int r = store_deployment_set_members(act->tx, set->id, &members, &spread.count);
+    int r = store_deployment_set_members(act->tx, set->id, STR_NONE, &members, &spread.count);
 
     if (r < 0)
         return action_failed(act, r);

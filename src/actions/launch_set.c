@@ -31,7 +31,7 @@ int launch_check_set(struct action *act, struct launch_plan *plan)
     if (r == -E_NOT_FOUND)
         return fail(act->fail, launch->no_deployment_set);
     if (r == 0)
-        r = store_deployment_set_members(act->tx, set->id, &members, &count);
+        r = store_deployment_set_members(act->tx, set->id, STR_NONE, &members, &count);
     if (r < 0)
         return action_failed(act, r);
     plan->spread = (struct spread){set, members, count};

@@ -19,15 +19,9 @@ static int load(struct tx *tx, const struct instance *inst, struct spread *ret)
     r = store_deployment_set_get(tx, inst->deployment_set_id, &set);
     if (r < 0)
         return r;
-    r = store_deployment_set_members(tx, set->id, &members, &count);
+    r = store_deployment_set_members(tx, set->id, inst->id, &members, &count);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < count; i++) {
-        if (!str_eq(members[i].instance_id, inst->id))
-            continue;
-        members[i] = members[--count];
-        break;
-    }
     *ret = (struct spread){set, members, count};
     return 0;
 }

@@ -114,6 +114,30 @@ static int64_t next_group(const struct spread *spread, struct str zone_id, unsig
     return best;
 }
 
+static bool joins_group(const struct spread *spread, struct str zone_id, struct str host_id, int64_t group_no)
+{
+    return !zone_barred(spread, zone_id, group_no) && (str_empty(host_id) || !host_barred(spread, host_id, group_no));
+}
+
+bool spread_joins(const struct spread *spread, struct str zone_id, struct str host_id, int64_t *group_no)
+{
+    unsigned tried = 0;
+
+    assert(has_groups(spread->set) || *group_no == 0);
+    if (!has_groups(spread->set) || *group_no != 0)
+        return joins_group(spread, zone_id, host_id, *group_no);
+    for (int64_t i = 0; i < spread->set->group_count; i++) {
+        int64_t next = next_group(spread, zone_id, tried);
+
+        if (joins_group(spread, zone_id, host_id, next)) {
+            *group_no = next;
+            return true;
+        }
+        tried |= 1u << next;
+    }
+    return false;
+}
+
 struct host *spread_choose(const struct spread *spread, struct host *hosts, size_t count, struct str region_id, struct str zone_id,
                            const struct instance_type *type, int64_t *group_no)
 {

@@ -29,6 +29,11 @@ int64_t spread_used(const struct spread *spread, struct str zone_id);
 /* How many more may come there, into the group (0: into any). */
 int64_t spread_room(const struct spread *spread, struct str zone_id, int64_t group_no);
 /*
+ * May one that holds room at `host_id` (absent: nowhere) become a member? `*group_no` as in spread_choose: 0 becomes the group with
+ * the fewest members of those that let it.
+ */
+bool spread_joins(const struct spread *spread, struct str zone_id, struct str host_id, int64_t *group_no);
+/*
  * As place_choose, of the hosts that the set leaves to a new member. `*group_no` is its group; 0 in a set with groups: the one
  * with the fewest members that finds a host, and `*group_no` becomes it. Hosts change their places in the array.
  */

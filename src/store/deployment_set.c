@@ -98,11 +98,12 @@ static const struct column member_columns[] = {
 };
 static const struct table member_table = TABLE(struct deployment_member, member_columns);
 
-int store_deployment_set_members(struct tx *tx, struct str id, struct deployment_member **ret, size_t *ret_count)
+int store_deployment_set_members(struct tx *tx, struct str id, struct str but, struct deployment_member **ret, size_t *ret_count)
 {
     static const struct query query = {"SELECT d.id, i.zone_id, i.host_id, d.deployment_group_no FROM instance_doc d"
-                                       " JOIN instance i ON i.id = d.id WHERE d.deployment_set_id = $1 ORDER BY d.id",
+                                       " JOIN instance i ON i.id = d.id WHERE d.deployment_set_id = $1 AND d.id <> $2"
+                                       " ORDER BY d.id",
                                        &member_table};
 
-    return rows_all(tx, &query, ARGS(V_STR(id)), ret, ret_count);
+    return rows_all(tx, &query, ARGS(V_STR(id), V_STR(but.ptr ? but : STR(""))), ret, ret_count);
 }

@@ -429,8 +429,9 @@ struct deployment_set_list {
 /* Newest first. */
 int store_deployment_set_find(struct tx *tx, const struct deployment_set_filter *filter, const struct page *page,
                               struct deployment_set_list *ret) must_check;
-/* The instances that are in it, by id; what bounds a set bounds them. */
-int store_deployment_set_members(struct tx *tx, struct str id, struct deployment_member **ret, size_t *ret_count) must_check;
+/* The instances that are in it, by id, without `but` (absent: all of them); what bounds a set bounds them. */
+int store_deployment_set_members(struct tx *tx, struct str id, struct str but, struct deployment_member **ret, size_t *ret_count)
+    must_check;
 
 /* ── images and key pairs ── */
 

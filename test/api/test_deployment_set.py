@@ -306,6 +306,54 @@ class Spread(Sets):
         self.gone(*ids)
         self.delete(set_id)
 
+    def put(self, instance_id, status=200, **params):
+        return self.call("ModifyInstanceDeployment", status=status, RegionId=REGION, InstanceId=instance_id, **params)
+
+    def test_in_and_out_of_a_set(self):
+        """Where it is: a host that has a member takes no second one, and nothing is moved for it."""
+        set_id, other = self.make(), self.make()
+        [member] = self.launch(set_id)
+        near, free = self.running_instance(ZoneId=ZONE), self.running_instance(ZoneId=ZONE)
+        self.await_status(member, "Running")
+        self.redeploy(free)
+        self.assertEqual(self.hosts_of(member, near), ["host-1"] * 2)  # the largest
+        self.assertNotEqual(self.host_of(free), "host-1")
+        self.put(free, DeploymentSetId=set_id)
+        self.assertEqual(self.instance(free)["DeploymentSetId"], set_id)
+        self.refuses_put(free, "DeploymentSet.InvalidId", 400, "The specified Deployment Set id doesn't exist.", DeploymentSetId="ds-none")
+        self.refuses_put(free, "MissingParameter", 400)
+        self.refuses_put("i-none", "InvalidInstanceId.NotFound", 404, DeploymentSetId=set_id)
+        self.refuses_put(free, "InvalidDedicatedHostId.NotFound", 404, DedicatedHostId="dh-1")
+        self.refuses_put(free, "DeploymentSet.ModificationFailed", 403, RemoveFromDeploymentSet=True, DeploymentSetId=other)
+        self.put(free, RemoveFromDeploymentSet=True, DeploymentSetId=set_id)
+        self.assertEqual(self.instance(free)["DeploymentSetId"], "")
+        for force in (False, True):
+            self.refuses_put(near, "DeploymentSet.ModificationFailed", 403, "The modification of deployment set is currently impossible.",
+                             DeploymentSetId=set_id, Force=force)
+        self.call("StopInstance", InstanceId=near, StoppedMode="StopCharging")
+        self.refuses_put(near, "IncorrectInstanceStatus", 403, DeploymentSetId=set_id)
+        self.await_status(near, "Stopped")
+        self.put(near, DeploymentSetId=set_id)
+        until(self, lambda: self.ecs.v3("StartInstance", {"InstanceId": near}).status == 200)
+        self.assert_apart(member, near)
+        self.gone(member, near, free)
+        self.delete(set_id)
+        self.delete(other)
+
+    def refuses_put(self, instance_id, code, status, message=None, **params):
+        self.refuses("ModifyInstanceDeployment", code, status, message, RegionId=REGION, InstanceId=instance_id, **params)
+
+    def test_the_limit_of_a_set(self):
+        set_id = self.make(Strategy="LowLatency")
+        ids = self.launch(set_id, 20)
+        self.refuses("RunInstances", "QuotaExceed.DeploymentSetInstanceQuotaFull", 403, **LAUNCH, DeploymentSetId=set_id)
+        late = self.running_instance(ZoneId=ZONE)
+        self.refuses_put(late, "DeploymentSet.InstanceLimitExceeded", 403,
+                         "The number of instances on the specified Deployment Set has reached the limit.", DeploymentSetId=set_id)
+        self.gone(late, ids[0])
+        self.gone(*self.launch(set_id), *ids[1:])
+        self.delete(set_id)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -92,7 +92,7 @@ static void put_member(struct tx *tx, struct fixture *f, struct str set_id, stru
 /* Those in it, in no other, until they leave or are gone. */
 static int deployment_members_body(struct tx *tx, struct fixture *f)
 {
-    struct deployment_member *members = NULL;
+    struct deployment_member *members = NULL, *others = NULL;
     struct instance *inst = NULL;
     size_t count = 0;
 
@@ -100,12 +100,15 @@ static int deployment_members_body(struct tx *tx, struct fixture *f)
     put_member(tx, f, STR("ds-2"), STR("host-2"), 0);
     put_member(tx, f, STR("ds-1"), STR_NONE, 3);
     put_member(tx, f, STR_NONE, STR("host-3"), 0);
-    ok(store_deployment_set_members(tx, STR("ds-1"), &members, &count));
+    ok(store_deployment_set_members(tx, STR("ds-1"), STR_NONE, &members, &count));
     assert_int_equal(count, 2);
     assert_same(members[0].host_id, STR("host-1"));
     assert_int_equal(members[0].group_no, 2);
     assert_null(members[1].host_id.ptr);
     assert_int_equal(members[1].group_no, 3);
+    ok(store_deployment_set_members(tx, STR("ds-1"), members[1].instance_id, &others, &count));
+    assert_int_equal(count, 1);
+    assert_same(others[0].instance_id, members[0].instance_id);
     ok(store_instance_get(tx, members[0].instance_id, &inst));
     assert_same(inst->zone_id, members[0].zone_id);
     assert_same(inst->deployment_set_id, STR("ds-1"));
@@ -113,10 +116,10 @@ static int deployment_members_body(struct tx *tx, struct fixture *f)
     inst->deployment_set_id = STR_NONE;
     ok(store_instance_save_doc(tx, inst));
     ok(store_instance_get(tx, members[1].instance_id, &inst));
-    ok(store_deployment_set_members(tx, STR("ds-1"), &members, &count));
+    ok(store_deployment_set_members(tx, STR("ds-1"), STR_NONE, &members, &count));
     assert_int_equal(count, 1);
     ok(store_instance_delete(tx, inst));
-    ok(store_deployment_set_members(tx, STR("ds-1"), &members, &count));
+    ok(store_deployment_set_members(tx, STR("ds-1"), STR_NONE, &members, &count));
     assert_int_equal(count, 0);
     return 0;
 }

@@ -142,6 +142,7 @@ BASES = {
     "ModifyDiskAttribute": refused("InvalidDiskId.NotFound", 404, DiskId=NO_DISK, DiskName="name"),
     "ModifyInstanceAttribute": refused(*NO_INSTANCE, InstanceId=NOBODY, InstanceName="name"),
     "ModifyInstanceAutoReleaseTime": refused("NoSuchResource", 404, InstanceId=NOBODY),
+    "ModifyInstanceDeployment": refused("DeploymentSet.InvalidId", 400, **R, InstanceId="{stopped}", DeploymentSetId="ds-nobody"),
     "ModifyInstanceVncPasswd": refused(*NO_INSTANCE, **R, InstanceId=NOBODY, VncPassword="Abc123"),
     "RebootInstance": dry({"InstanceId": "{running}"}, refused(*NO_INSTANCE, InstanceId=NOBODY)),
     "RebootInstances": dry({**R, "InstanceId.1": "{running}"}, refused(*NO_INSTANCE, **R, InstanceId__1=NOBODY), "DRYRUN.SUCCESS"),

@@ -172,7 +172,7 @@ static void check_set(const struct look *look, struct str set_id)
     struct deployment_member *members = NULL;
     size_t count = 0;
 
-    must_read(look->run, store_deployment_set_members(look->tx, set_id, &members, &count), "members");
+    must_read(look->run, store_deployment_set_members(look->tx, set_id, STR_NONE, &members, &count), "members");
     for (size_t a = 0; a < count; a++)
         for (size_t b = 0; b < a; b++)
             if (!str_empty(members[a].host_id) && str_eq(members[a].host_id, members[b].host_id))

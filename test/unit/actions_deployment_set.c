@@ -331,20 +331,104 @@ static void groups_are_apart(void **state)
     acts_close(acts);
 }
 
+/* `set_id` absent: out of its set. */
+static int change(struct acts *acts, struct str id, struct str set_id, int64_t group_no)
+{
+    struct modify_instance_deployment_reply reply;
+
+    REQUEST(modify_instance_deployment, req);
+    req.region_id = STR(REGION);
+    req.instance_id = id;
+    req.deployment_set_id = set_id;
+    req.deployment_set_group_no = (struct opt_int){group_no != 0, group_no};
+    req.remove_from_deployment_set = str_empty(set_id);
+    return ACT(acts, MODIFY_INSTANCE_DEPLOYMENT, &req, &reply);
+}
+
+static void in_and_out_of_a_set(void **state)
+{
+    struct acts *acts = open_three();
+    struct str set_id = availability(acts), other = availability(acts);
+    struct str a = launch(acts, set_id), free = acts_launch(acts, TYPE);
+
+    (void)state;
+    while (!str_eq(host_of(acts, free), host_of(acts, a)))
+        free = acts_launch(acts, TYPE); /* at each host by turns */
+    assert_refused(change(acts, free, set_id, 0), E_DEPLOYMENT_SET_CHANGE);
+    assert_ok(change(acts, a, set_id, 0)); /* it is there already */
+    assert_ok(change(acts, free, other, 0));
+    assert_true(str_eq(acts_view(acts, free).deployment_set_id, other));
+    assert_ok(change(acts, a, STR_NONE, 0));
+    assert_true(str_empty(acts_view(acts, a).deployment_set_id));
+    assert_ok(change(acts, a, STR_NONE, 0));
+    assert_ok(change(acts, free, set_id, 0));
+    assert_ok(delete(acts, other));
+    assert_refused(change(acts, a, set_id, 0), E_DEPLOYMENT_SET_CHANGE);
+    stop(acts, a, STOPPED_MODE_STOP_CHARGING);
+    assert_ok(change(acts, a, set_id, 0)); /* it is nowhere */
+    world_pass(acts->world, SECONDS(3600));
+    assert_ok(start(acts, a));
+    assert_false(str_eq(host_of(acts, a), host_of(acts, free)));
+    assert_refused(change(acts, a, STR_NONE, 0), E_INSTANCE_STATUS); /* Starting */
+    assert_refused(change(acts, free, STR("ds-none"), 0), E_DEPLOYMENT_SET_INVALID_ID);
+    assert_refused(change(acts, STR("i-none"), set_id, 0), E_INSTANCE_NOT_FOUND);
+    acts_close(acts);
+}
+
+static void into_a_group(void **state)
+{
+    struct acts *acts = open_three();
+    struct str set_id = make(acts, DEPLOYMENT_STRATEGY_AVAILABILITY_GROUP, DEPLOYMENT_FAILURE_KEEP_STOPPED);
+    struct str a = acts_launch(acts, TYPE), b = acts_launch(acts, TYPE);
+
+    (void)state;
+    assert_refused(change(acts, a, set_id, 4), E_INVALID_PARAMETER);
+    assert_ok(change(acts, a, set_id, 2));
+    assert_int_equal(acts_view(acts, a).deployment_set_group_no.value, 2);
+    assert_ok(change(acts, b, set_id, 0));
+    assert_int_equal(acts_view(acts, b).deployment_set_group_no.value, 1);
+    assert_refused(change(acts, b, set_id, 5), E_INVALID_PARAMETER);
+    assert_ok(change(acts, b, set_id, 2)); /* the groups of two hosts are one now */
+    assert_ok(change(acts, a, set_id, 3));
+    assert_int_equal(acts_view(acts, a).deployment_set_group_no.value, 3);
+    acts_close(acts);
+}
+
+static void a_full_group_takes_no_more(void **state)
+{
+    struct acts *acts = acts_open();
+    struct str set_id = make(acts, DEPLOYMENT_STRATEGY_AVAILABILITY_GROUP, DEPLOYMENT_FAILURE_KEEP_STOPPED);
+    struct run_instances_request req = into(set_id);
+    struct str late = acts_launch(acts, TYPE);
+
+    (void)state;
+    req.deployment_set_group_no = (struct opt_int){true, 1};
+    req.amount = SPREAD_GROUP_MEMBERS;
+    assert_ok(run(acts, &req));
+    assert_refused(change(acts, late, set_id, 1), E_DEPLOYMENT_SET_LIMIT);
+    assert_refused(change(acts, late, set_id, 2), E_DEPLOYMENT_SET_CHANGE); /* one host, and it is the first group's */
+    acts_close(acts);
+}
+
 static void a_zone_takes_twenty(void **state)
 {
     static const char *const more[] = {"h-1", "h-2", "h-3", "h-4", "h-5", "h-6", "h-7", "h-8", "h-9", "h-10",
                                        "h-11", "h-12", "h-13", "h-14", "h-15", "h-16", "h-17", "h-18", "h-19", "h-20"};
     struct acts *acts = acts_open();
     struct run_instances_request req = into(availability(acts));
+    struct str id;
 
     (void)state;
     add_hosts(acts, more, countof(more));
     req.amount = SPREAD_GROUP_MEMBERS + 1;
     assert_refused(run(acts, &req), E_DEPLOYMENT_SET_FULL);
     req.min_amount = (struct opt_int){true, 1};
-    assert_ok(run(acts, &req));
+    id = acts_run_instances(acts, &req);
     assert_int_equal(acts_total(acts), SPREAD_GROUP_MEMBERS);
+    world_await(acts->world, id, INSTANCE_STATE_RUNNING, SECONDS(60));
+    stop(acts, id, STOPPED_MODE_STOP_CHARGING);
+    world_pass(acts->world, SECONDS(3600));
+    assert_ok(start(acts, id)); /* it is one of the twenty */
     req.amount = 1;
     assert_refused(run(acts, &req), E_NO_STOCK); /* the other zones would take it, but have no hosts */
     req.zone_id = STR(ZONE);
@@ -447,6 +531,9 @@ int main(void)
         cmocka_unit_test(a_redeploy_goes_where_no_other_member_is),
         cmocka_unit_test(one_that_has_to_leave_its_host),
         cmocka_unit_test(groups_are_apart),
+        cmocka_unit_test(in_and_out_of_a_set),
+        cmocka_unit_test(into_a_group),
+        cmocka_unit_test(a_full_group_takes_no_more),
         cmocka_unit_test(a_zone_takes_twenty),
         cmocka_unit_test(made_changed_listed_and_deleted),
         cmocka_unit_test(another_accounts_set_is_not_there),

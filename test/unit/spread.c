@@ -200,6 +200,33 @@ static void low_latency_stays_in_its_zone(void **state)
     assert_null(place(&world, STR_NONE, &none)); /* twenty */
 }
 
+/* One that has its host already. */
+static void who_may_join_where_it_is(void **state)
+{
+    struct world world = world_of(&availability), grouped = world_of(&groups), close = world_of(&near);
+    int64_t none = 0, any = 0, third = 3;
+
+    (void)state;
+    join(&world, STR("h-1"), H, 0);
+    assert_false(spread_joins(&world.spread, H, STR("h-1"), &none));
+    assert_true(spread_joins(&world.spread, H, STR("h-2"), &none));
+    assert_true(spread_joins(&world.spread, H, STR_NONE, &none));
+    join(&grouped, STR("h-1"), H, 2);
+    assert_false(spread_joins(&grouped.spread, H, STR("h-1"), &third));
+    assert_true(spread_joins(&grouped.spread, H, STR("h-1"), &any)); /* not the emptiest, but the only one there */
+    assert_int_equal(any, 2);
+    any = 0;
+    assert_true(spread_joins(&grouped.spread, H, STR("h-2"), &any));
+    assert_int_equal(any, 1);
+    join(&grouped, STR("h-1"), H, 3); /* as it never is */
+    any = 0;
+    assert_false(spread_joins(&grouped.spread, H, STR("h-1"), &any));
+    assert_int_equal(any, 0);
+    join(&close, STR("h-1"), H, 0);
+    assert_true(spread_joins(&close.spread, H, STR("h-1"), &none));
+    assert_false(spread_joins(&close.spread, I, STR("i-1"), &none));
+}
+
 /* Each host is there once, whatever was set aside. */
 static void no_host_gets_lost(void **state)
 {
@@ -231,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_group_without_a_host_is_passed_over),
         cmocka_unit_test(a_group_takes_twenty),
         cmocka_unit_test(low_latency_stays_in_its_zone),
+        cmocka_unit_test(who_may_join_where_it_is),
         cmocka_unit_test(no_host_gets_lost),
     };
 

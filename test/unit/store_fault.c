@@ -538,7 +538,7 @@ static int find_deployment_sets(struct tx *tx)
     STEP(store_deployment_set_get(tx, STR("ds-1"), &set));
     STEP(store_deployment_set_count(tx, ACCOUNT, REGION, &sets));
     assert_int_equal(sets, 1);
-    STEP(store_deployment_set_members(tx, STR("ds-1"), &members, &count));
+    STEP(store_deployment_set_members(tx, STR("ds-1"), STR_NONE, &members, &count));
     assert_int_equal(count, 0);
     return 0;
 }

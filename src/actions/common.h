@@ -17,6 +17,8 @@ int action_instance_hot(struct action *act, struct str id, struct instance **ret
 int action_instance(struct action *act, struct str id, struct instance **ret) must_check;
 /* The account's disk. -E_DISK_ID_NOT_FOUND. */
 int action_disk(struct action *act, struct str id, struct disk **ret) must_check;
+/* The account's deployment set in the region. -E_NOT_FOUND, without a text: each page has its own. */
+int action_deployment_set(struct action *act, struct str region_id, struct str id, struct deployment_set **ret) must_check;
 /* -E_REGION_NOT_FOUND for a region that the catalogue doesn't have. */
 int action_region(struct action *act, struct str id, const struct catalog_region **ret) must_check;
 /* Who asks the engine, and for which call. */

@@ -10,6 +10,8 @@
     .description = (req)->description, .host_name = (req)->host_name, .password = (req)->password, \
     .password_inherit = (req)->password_inherit, .user_data = (req)->user_data,                    \
     .resource_group_id = (req)->resource_group_id, .key_pair_name = (req)->key_pair_name,          \
+    .deployment_set_id = (req)->deployment_set_id,                                                 \
+    .deployment_group_no = (req)->deployment_set_group_no,                                         \
     .io_optimized = (req)->io_optimized,                                                           \
     .internet_charge_type = (req)->internet_charge_type,                                           \
     .bandwidth_out = (req)->internet_max_bandwidth_out,                                            \
@@ -84,6 +86,7 @@ int run_instances(struct action *act, const struct run_instances_request *req,
         .release_us = req->auto_release_time,
         .public_ip = true,
         .start = true,
+        .no_deployment_set = E_DEPLOYMENT_SET_RUN,
     };
     int r;
 
@@ -103,7 +106,7 @@ int run_instances(struct action *act, const struct run_instances_request *req,
 int create_instance(struct action *act, const struct create_instance_request *req,
                     struct create_instance_reply *reply)
 {
-    struct launch launch = {LAUNCH_COMMON(req), .amount = 1};
+    struct launch launch = {LAUNCH_COMMON(req), .amount = 1, .no_deployment_set = E_DEPLOYMENT_SET_NOT_FOUND};
     struct str_list ids;
     int r;
 

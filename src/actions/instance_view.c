@@ -148,6 +148,8 @@ int instance_view_fill(struct action *act, const struct instance *inst, struct i
         .zone_id = inst->zone_id,
         .serial_number = inst->serial_number,
         .resource_group_id = inst->resource_group_id,
+        .deployment_set_id = inst->deployment_set_id,
+        .deployment_set_group_no = {inst->deployment_group_no > 0, inst->deployment_group_no},
     };
     fill_machine(inst, ret);
     fill_contract(inst, ret);

@@ -9,6 +9,7 @@
 #include "actions/image.h"
 #include "model/name.h"
 #include "model/network.h"
+#include "model/spread.h"
 
 struct launch_disk {
     struct opt_int size_gib;
@@ -28,6 +29,9 @@ struct launch {
     struct str_list host_names;
     bool unique_suffix;
     struct str password, user_data, resource_group_id, key_pair_name;
+    struct str deployment_set_id;
+    struct opt_int deployment_group_no;
+    enum error_code no_deployment_set; /* what the page says of one that there isn't */
     bool password_inherit;
     int io_optimized;
     int internet_charge_type;
@@ -71,6 +75,8 @@ struct launch_plan {
     usec_t expires_us, release_us;
     struct str password_hash;
     struct launch_disk system_disk; /* defaults filled in */
+    struct spread spread;           /* its set: NULL for none */
+    int64_t deployment_group_no;    /* 0: the set's choice, or it has none */
 };
 
 int launch_check(struct action *act, const struct launch *launch, struct launch_plan *ret)
@@ -80,6 +86,17 @@ int launch_make(struct action *act, const struct launch_plan *plan, struct str_l
     must_check;
 /* Checks and makes; a dry run ends with -E_DRY_RUN, and the caller's rollback undoes what it made. */
 int launch_run(struct action *act, const struct launch *launch, struct str_list *ret) must_check;
+
+/* ── launch_set.c: parts of launch_check; none of them reads anything without a deployment set ── */
+
+/* The set, its members, the group. */
+int launch_check_set(struct action *act, struct launch_plan *plan) must_check;
+/* As place_choose, for the first instance. */
+struct host *launch_choose_host(const struct launch_plan *plan, struct host *hosts, size_t count);
+/* Why launch_choose_host found none: the set is full wherever the call lets it be, or there is no stock. Never 0. */
+int launch_no_host(struct action *act, const struct launch_plan *plan) must_check;
+/* What the set takes in the plan's zone bounds Amount. */
+int launch_check_set_room(struct action *act, struct launch_plan *plan) must_check;
 
 /* ── parts that ModifyInstanceAttribute shares ── */
 

@@ -3,7 +3,6 @@
  * nothing. */
 #include "actions/launch.h"
 #include "model/disk.h"
-#include "model/place.h"
 
 #define AMOUNT_MAX 100
 #define BANDWIDTH_MAX_MBPS 100
@@ -54,9 +53,9 @@ static int choose_zone(struct action *act, const struct launch_plan *plan, struc
 
     if (r < 0)
         return action_failed(act, r);
-    host = place_choose(hosts, count, plan->launch->region_id, plan->launch->zone_id, plan->type);
+    host = launch_choose_host(plan, hosts, count);
     if (!host)
-        return fail(act->fail, E_NO_STOCK);
+        return launch_no_host(act, plan);
     *ret = host->zone_id;
     return 0;
 }
@@ -453,7 +452,7 @@ static int check_quota(struct action *act, struct launch_plan *plan)
 int launch_check(struct action *act, const struct launch *launch, struct launch_plan *ret)
 {
     static int (*const checks[])(struct action *, struct launch_plan *) = {
-        check_amount, check_type,  check_image,  check_network, check_names,
+        check_amount, check_type,  check_image,  launch_check_set, check_network, check_names,
         check_login,  check_disks, check_charge, check_rest,
     };
     struct launch_plan plan = {.launch = launch};
@@ -465,6 +464,8 @@ int launch_check(struct action *act, const struct launch *launch, struct launch_
         r = check_spot(act, launch);
     if (r == 0)
         r = check_quota(act, &plan);
+    if (r == 0)
+        r = launch_check_set_room(act, &plan);
     if (r < 0)
         return r;
     *ret = plan;

@@ -142,6 +142,8 @@ static void fill_contract(struct action *act, const struct launch_plan *plan, st
     inst->spot_price_limit = launch->spot_price_limit.set ? launch->spot_price_limit.value : 0;
     inst->description = launch->description;
     inst->resource_group_id = launch->resource_group_id;
+    inst->deployment_set_id = launch->deployment_set_id;
+    inst->deployment_group_no = plan->deployment_group_no;
     inst->created_us = act->now;
     inst->state_since_us = act->now;
 }

@@ -22,6 +22,7 @@ enum bug {
     BUG_old_event_applied,     /* engine: an event is believed, whichever start it is of */
     BUG_stopped_without_proof, /* engine: a cut that was ordered counts as death */
     BUG_second_machine,        /* engine: a redeploy starts elsewhere before the machine has left its host */
+    BUG_set_ignored,           /* engine: a host is chosen as if the instance were in no deployment set */
     BUG_double_release,        /* engine: capacity is given back twice */
     BUG_capacity_leaked,       /* engine: a deleted instance keeps its capacity */
     BUG_segment_left_open,     /* engine: the bill goes on as before when an instance has stopped */

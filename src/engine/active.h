@@ -411,15 +411,24 @@ struct str state_text(int state);
 
 /* ── holdings.c: what an instance holds beside its row ── */
 
-/* A host with room is found and charged: inst->host_id. -E_NO_STOCK. */
-int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
+/* A host with room is found and charged: inst->host_id. `full`: the same instance with its cold columns. -E_NO_STOCK. */
+int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, struct fail *fail) must_check;
 /* inst->host_id is given back and absent. */
 int holdings_unplace(struct tx *tx, struct instance *inst) must_check;
-/* Another host of the same zone with room, where its disks are seen. *ret NULL: there is none, and *ret_why (else NULL) says why. */
-int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, struct host **ret,
-                        const char **ret_why) must_check;
-/* That host is charged instead of inst->host_id, which becomes it; when there is none, the instance stays where it is. */
-int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, const char **ret_why) must_check;
+struct other {
+    struct host *host; /* NULL: there is none, and `why` */
+    bool leaves_set;   /* there is one only outside of its deployment set */
+    const char *why;
+};
+/*
+ * Another host of the same zone with room, where its disks are seen, and which its deployment set leaves to it. Of a set that lets
+ * go whom it leaves no host, one that `has_started` goes when its host is down or drains (OnUnableToRedeployFailedInstance).
+ */
+int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, bool has_started,
+                        struct other *ret) must_check;
+/* That host is charged instead of inst->host_id, which becomes it; when there is none, *ret_why, and the instance stays where it is. */
+int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, bool has_started, const char **ret_why)
+    must_check;
 /* The next free public address: inst->public_ip. -E_PUBLIC_IP_NO_STOCK when all are taken. */
 int holdings_take_address(struct tx *tx, struct instance *inst, struct fail *fail) must_check;
 int holdings_free_address(struct tx *tx, struct instance *inst) must_check;
@@ -438,6 +447,19 @@ int holdings_drop_disks(struct tx *tx, struct str instance_id, struct str going,
 void holdings_release_disk(struct tx *tx, struct disk *disk);
 /* "i-…-local-0": the id of a local disk at its host. */
 struct str local_disk_id(struct arena *arena, struct str instance_id, int64_t index);
+
+/* ── membership.c: deployment sets ── */
+
+/*
+ * Of `hosts` the one for `inst`, which has its cold columns; one that is new in a set with groups gets its group. *ret is NULL when
+ * there is none. Hosts change their places in the array.
+ */
+int membership_place(struct tx *tx, struct instance *inst, struct host *hosts, size_t count, struct host **ret) must_check;
+/* The same for one that leaves its host. *ret_cancels: its set would rather let it go than leave it without one. */
+int membership_find(struct tx *tx, struct str instance_id, struct host *hosts, size_t count, struct host **ret, bool *ret_cancels)
+    must_check;
+/* It leaves its set, which is told as an event. */
+int membership_cancel(struct tx *tx, struct str instance_id) must_check;
 
 /* ── order.c ── */
 

@@ -15,7 +15,7 @@
 /* Taken neighbours that are skipped in one order; beyond that the block counts as sold out. */
 #define PUBLIC_TRIES 4096
 
-int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
+int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, struct fail *fail)
 {
     const struct instance_type *type = instance_type_of(inst);
     struct host *hosts;
@@ -27,7 +27,9 @@ int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
     r = store_host_list(tx, &hosts, &count);
     if (r < 0)
         return r;
-    host = place_choose(hosts, count, inst->region_id, inst->zone_id, type);
+    r = membership_place(tx, full, hosts, count, &host);
+    if (r < 0)
+        return r;
     if (!host)
         return fail(fail, E_NO_STOCK);
     r = store_host_reserve(tx, host->id, type->vcpus, type->memory_mib);
@@ -71,13 +73,24 @@ static size_t sort_others(const struct engine *engine, struct host *hosts, size_
     return others;
 }
 
-int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, struct host **ret,
-                        const char **ret_why)
+/* Why none of the hosts is one for `inst`: the first `others` see its disks. */
+static const char *why_none(const struct instance *inst, struct host *hosts, size_t others, size_t count)
 {
     const struct instance_type *type = instance_type_of(inst);
+
+    if (place_choose(hosts, others, inst->region_id, inst->zone_id, type))
+        return "its deployment set leaves no other host to it";
+    if (place_choose(hosts + others, count - others, inst->region_id, inst->zone_id, type))
+        return "its disks are not seen by the hosts of its zone that have room";
+    return "no other host of its zone has room";
+}
+
+int holdings_find_other(const struct engine *engine, struct tx *tx, const struct instance *inst, bool has_started, struct other *ret)
+{
     struct host *hosts;
     struct host *from;
     size_t count, others;
+    bool cancels;
     int r;
 
     assert(!str_empty(inst->host_id));
@@ -88,31 +101,42 @@ int holdings_find_other(const struct engine *engine, struct tx *tx, const struct
     if (r < 0)
         return r;
     others = sort_others(engine, hosts, &count, from);
-    *ret_why = NULL;
-    *ret = place_choose(hosts, others, inst->region_id, inst->zone_id, type);
-    if (!*ret)
-        *ret_why = place_choose(hosts + others, count - others, inst->region_id, inst->zone_id, type)
-                       ? "its disks are not seen by the hosts of its zone that have room"
-                       : "no other host of its zone has room";
+    *ret = (struct other){.why = NULL};
+    r = membership_find(tx, inst->id, hosts, others, &ret->host, &cancels);
+    if (r < 0 || ret->host)
+        return r;
+    if (has_started && cancels && from->state != HOST_STATE_UP)
+        ret->host = place_choose(hosts, others, inst->region_id, inst->zone_id, instance_type_of(inst));
+    ret->leaves_set = ret->host != NULL;
+    if (!ret->host)
+        ret->why = why_none(inst, hosts, others, count);
     return 0;
 }
 
-int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, const char **ret_why)
+int holdings_move(const struct engine *engine, struct tx *tx, struct instance *inst, bool has_started, const char **ret_why)
 {
     const struct instance_type *type = instance_type_of(inst);
-    struct host *to;
+    struct other other;
     int r;
 
-    r = holdings_find_other(engine, tx, inst, &to, ret_why);
-    if (r < 0 || !to)
+    r = holdings_find_other(engine, tx, inst, has_started, &other);
+    if (r < 0)
         return r;
+    *ret_why = other.why;
+    if (!other.host)
+        return 0;
+    if (other.leaves_set) {
+        r = membership_cancel(tx, inst->id);
+        if (r < 0)
+            return r;
+    }
     r = holdings_unplace(tx, inst);
     if (r < 0)
         return r;
-    r = store_host_reserve(tx, to->id, type->vcpus, type->memory_mib);
+    r = store_host_reserve(tx, other.host->id, type->vcpus, type->memory_mib);
     if (r < 0)
         return r;
-    inst->host_id = to->id;
+    inst->host_id = other.host->id;
     return 0;
 }
 

@@ -210,10 +210,10 @@ static int take_back(struct engine *engine, struct tx *tx, struct instance *inst
 
     if (tx_now(tx) < reclaimed)
         return fail(fail, E_OPERATION_CONFLICT);
-    r = holdings_place(tx, inst, fail);
+    r = store_instance_get(tx, inst->id, &full);
     if (r < 0)
         return r;
-    r = store_instance_get(tx, inst->id, &full);
+    r = holdings_place(tx, inst, full, fail);
     if (r < 0 || !full->wants_public_ip)
         return r;
     r = holdings_take_address(tx, inst, fail);
@@ -447,7 +447,7 @@ int engine_order_create(struct engine *engine, struct tx *tx, struct instance *i
     int r;
 
     assert(inst->job_id == 0 && inst->incarnation == 0);
-    r = holdings_place(tx, inst, fail);
+    r = holdings_place(tx, inst, inst, fail);
     if (r < 0)
         return r;
     if (inst->wants_public_ip && str_empty(inst->public_ip)) {

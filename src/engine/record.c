@@ -257,7 +257,7 @@ int record_moved(struct tx *tx, struct active *active)
         return end_without_instance(tx, active);
     }
     from = inst->host_id;
-    r = holdings_move(engine, tx, inst, &why);
+    r = holdings_move(engine, tx, inst, true, &why);
     if (r < 0)
         return r;
     /* Also where something of an earlier stay is left at the new host. */
@@ -322,7 +322,7 @@ int record_evacuated(struct tx *tx, struct active *active)
     if (disk_busy)
         return leave_there(tx, active, EVACUATE_DISK_BUSY);
     from = inst->host_id;
-    r = holdings_move(active->engine, tx, inst, &why);
+    r = holdings_move(active->engine, tx, inst, false, &why);
     if (r < 0)
         return r;
     if (why)

@@ -35,14 +35,16 @@ static int look_elsewhere(struct run *run, const char **ret_why)
 {
     struct tx *tx = store_read_begin(run->engine->store);
     struct instance *inst;
-    struct host *to;
+    struct other other;
     int r;
 
     r = store_instance_get_hot(tx, run->job->instance_id, &inst);
-    if (r >= 0 && inst->job_id == run->job->id)
-        r = holdings_find_other(run->engine, tx, inst, &to, ret_why);
-    else if (r >= 0)
+    if (r >= 0 && inst->job_id == run->job->id) {
+        r = holdings_find_other(run->engine, tx, inst, false, &other);
+        *ret_why = r < 0 ? NULL : other.why;
+    } else if (r >= 0) {
         *ret_why = "the instance has another job";
+    }
     store_read_end(tx);
     if (r == -E_NOT_FOUND)
         *ret_why = "the instance is gone";

@@ -73,6 +73,8 @@ struct instance {
     struct str metadata_options; /* "HttpEndpoint,HttpTokens,HttpPutResponseHopLimit" */
     bool hibernation;
     usec_t created_us;
+    struct str deployment_set_id; /* absent: in none */
+    int64_t deployment_group_no;  /* of its groups; 0: it has none */
 };
 
 /* What StopInstance asks for, after the account's default has been applied. */

@@ -194,6 +194,27 @@ struct key_pair {
     usec_t created_us;
 };
 
+/* Instances that are to be apart, or near each other; model/spread.h has the law. */
+struct deployment_set {
+    struct str id;            /* "ds-…" */
+    struct str account_id;
+    struct str region_id;
+    struct str name;
+    struct str description;
+    int strategy;             /* enum deployment_strategy */
+    int on_failure;           /* enum deployment_failure: of one that has to leave its host and finds none */
+    int64_t group_count;      /* of AvailabilityGroup; else 0 */
+    usec_t created_us;
+};
+
+/* An instance of a set, as placement sees it. */
+struct deployment_member {
+    struct str instance_id;
+    struct str zone_id;
+    struct str host_id;       /* absent: it holds no room anywhere */
+    int64_t group_no;         /* 1 to the set's group_count; 0: the set has no groups */
+};
+
 /* A script that is kept to be invoked again and again. */
 struct command {
     struct str id;            /* "c-…" */

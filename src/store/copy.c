@@ -12,7 +12,7 @@
 
 static const char *const tables[] = {
     "account", "access_key", "host", "node", "number", "address", "vpc", "vswitch", "security_group", "group_member", "tag",
-    "instance", "instance_doc", "tally", "disk", "disk_tally", "image", "key_pair", "job", "event", "system_event", "segment",
+    "instance", "instance_doc", "tally", "disk", "disk_tally", "image", "key_pair", "deployment_set", "job", "event", "system_event", "segment",
     "command", "invocation", "invocation_task", "client_token", "nonce",
 };
 

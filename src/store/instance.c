@@ -65,6 +65,8 @@ static const struct column columns[] = {
     COLUMN(struct instance, metadata_options),
     COLUMN(struct instance, hibernation),
     COLUMN(struct instance, created_us),
+    COLUMN(struct instance, deployment_set_id),
+    COLUMN(struct instance, deployment_group_no),
 };
 #define HOT_COUNT 20
 

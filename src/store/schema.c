@@ -216,6 +216,15 @@ static const char host_leases[] =
     "ALTER TABLE host ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE job ADD COLUMN poked BIGINT NOT NULL DEFAULT 0;";
 
+/* Sets, and which instances are in them: two columns of the wide row, so that those in none cost nothing. */
+static const char deployment_sets[] =
+    "CREATE TABLE deployment_set (id TEXT NOT NULL PRIMARY KEY, account_id TEXT, region_id TEXT, name TEXT, description TEXT,"
+    " strategy BIGINT NOT NULL, on_failure BIGINT NOT NULL, group_count BIGINT NOT NULL, created_us BIGINT NOT NULL);"
+    "CREATE INDEX deployment_set_region ON deployment_set (account_id, region_id, id);"
+    "ALTER TABLE instance_doc ADD COLUMN deployment_set_id TEXT;"
+    "ALTER TABLE instance_doc ADD COLUMN deployment_group_no BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX doc_deployment_set ON instance_doc (deployment_set_id, id) WHERE deployment_set_id IS NOT NULL;";
+
 struct migration {
     const char *texts[4];
     bool beside; /* nodes that don't know it may go on writing: all that it adds has a default that is true of what they write */
@@ -229,6 +238,7 @@ static const struct migration migrations[] = {
     {{command_tables}, false},
     {{disk_life}, false},
     {{host_leases}, false},
+    {{deployment_sets}, false},
 };
 
 /* How many migrations a program has to know to write what ours writes. */

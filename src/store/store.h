@@ -411,6 +411,31 @@ int store_token_get(struct tx *tx, struct str account_id, struct str action, str
 int store_token_put(struct tx *tx, const struct client_token *token) must_check;
 int store_token_purge(struct tx *tx, usec_t now, int64_t limit) must_check;
 
+/* ── deployment sets ── */
+
+int store_deployment_set_insert(struct tx *tx, const struct deployment_set *set) must_check; /* -E_EXISTS */
+int store_deployment_set_get(struct tx *tx, struct str id, struct deployment_set **ret) must_check;
+int store_deployment_set_save(struct tx *tx, const struct deployment_set *set) must_check; /* name and description; -E_NOT_FOUND */
+int store_deployment_set_delete(struct tx *tx, struct str id) must_check;                  /* -E_NOT_FOUND */
+int store_deployment_set_count(struct tx *tx, struct str account_id, struct str region_id, int64_t *ret) must_check;
+struct deployment_set_filter {
+    struct str account_id, region_id; /* both required */
+    const struct str_list *ids;       /* NULL: none; an empty list matches nothing */
+    struct str name;
+    int strategy; /* or -1 */
+};
+struct deployment_set_list {
+    struct deployment_set *items;
+    size_t count;
+    int64_t total;
+};
+/* Newest first. */
+int store_deployment_set_find(struct tx *tx, const struct deployment_set_filter *filter, const struct page *page,
+                              struct deployment_set_list *ret) must_check;
+/* The instances that are in it, by id, without `but` (absent: all of them); what bounds a set bounds them. */
+int store_deployment_set_members(struct tx *tx, struct str id, struct str but, struct deployment_member **ret, size_t *ret_count)
+    must_check;
+
 /* ── images and key pairs ── */
 
 /* Imported images; those that only the catalogue knows have no row. */

@@ -91,7 +91,7 @@ class Required(RunTest):
     def test_what_there_is_not(self):
         for name, code, status in (("KeyPairName", "InvalidKeyPairName.NotFound", 404), ("LaunchTemplateId", "InvalidLaunchTemplate.NotFound", 404),
                                    ("DedicatedHostId", "InvalidDedicatedHostId.NotFound", 404), ("RamRoleName", "UnsupportedParameter", 400),
-                                   ("DeploymentSetId", "InvalidDeploymentSetId.NotFound", 404), ("StorageSetId", "UnsupportedParameter", 400),
+                                   ("DeploymentSetId", "DeploymentSet.NotFound", 404), ("StorageSetId", "UnsupportedParameter", 400),
                                    ("SystemDisk__Encrypted", "UnsupportedParameter", 400), ("Ipv6AddressCount", "UnsupportedParameter", 400)):
             self.refused(code, status, **{name: "true" if name.endswith("Encrypted") else "1" if name.endswith("Count") else "some"})
 

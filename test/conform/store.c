@@ -845,6 +845,7 @@ static void test_nonce(void **state)
 
 #include "conform/store_image.c"
 #include "conform/store_command.c"
+#include "conform/store_deployment_set.c"
 
 /* ── opening ── */
 
@@ -886,7 +887,7 @@ static int conform_store(const char *name, const struct db_driver *driver)
         cmocka_unit_test(test_tag),          cmocka_unit_test(test_segment),
         cmocka_unit_test(test_event),        cmocka_unit_test(test_token),
         cmocka_unit_test(test_nonce),        cmocka_unit_test(test_image),
-        cmocka_unit_test(test_key_pair),
+        cmocka_unit_test(test_key_pair), cmocka_unit_test(test_deployment_set),
         cmocka_unit_test(test_nonce),        cmocka_unit_test(test_command),
         cmocka_unit_test(test_invocation),
     };

@@ -73,6 +73,8 @@ EXCEPTIONS = [
       for kind in ("absent", "empty")],
     ("ModifyDiskAttribute", "DiskIds", "at", "*", (400, "IncompleteParamter"), "DiskId or DiskIds, one of the two"),
     ("ModifyDiskAttribute", "DiskName", "absent", "*", (400, "NoAttributeToModify"), "nothing is left to modify"),
+    *[("ModifyInstanceDeployment", "DeploymentSetId", kind, "*", (400, "MissingParameter"), "needed unless the instance leaves its set")
+      for kind in ("absent", "empty")],
     *[("RunInstances", path, "at", "*", (400, "InvalidSecurityGroupId.NotFound"), "the groups are nobody's")
       for path in ("SecurityGroupIds", "NetworkInterface.1.SecurityGroupIds")],
     ("RunInstances", "HostNames", "at", "*", (400, "InvalidHostName.Malformed"), "as many as Amount, which is 1"),

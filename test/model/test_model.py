@@ -30,7 +30,8 @@ SHOWN = 12  # failures that are printed in full
 STATE = ((True, "ListInstances", {"Limit": "1000"}), (True, "ListEvents", {"Limit": "1000"}), (True, "ListJobs", {"All": "true"}),
          (True, "ListAccounts", {}), (True, "ListKeys", {}), (True, "ListHosts", {}), (True, "ListImages", {}),
          (False, "DescribeInstances", world.R), (False, "DescribeDisks", {**world.R, "PageSize": "100"}),
-         (False, "DescribeKeyPairs", world.R), (False, "DescribeCommands", world.R), (False, "DescribeInvocations", world.R),
+         (False, "DescribeKeyPairs", world.R), (False, "DescribeDeploymentSets", world.R), (False, "DescribeCommands", world.R),
+         (False, "DescribeInvocations", world.R),
          (False, "ListTagResources", {**world.R, "ResourceType": "instance", "TagFilter.1.TagKey": "k"}))
 
 

@@ -19,7 +19,7 @@ NOBODY = "i-bp100000000000000000"  # an instance of nobody
 NO_DISK = "d-bp100000000000000000"
 COMMANDS = 1
 DISKS = 10  # the least that quota.disks may say
-SETTINGS = {"quota.commands": COMMANDS, "quota.disks": DISKS, "log.calls": "none"}
+SETTINGS = {"quota.commands": COMMANDS, "quota.disks": DISKS, "quota.deployment_sets": 1, "log.calls": "none"}
 SCRIPT = base64.b64encode(b"echo hello").decode()
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1sLJPyMT0ZFEbRtqq6kZBwoNwMXXfD0zNmvkhFXnhR a@b"
 
@@ -46,6 +46,7 @@ class World(EcsTest):
         running = self.running_instance()
         stopped = self.stopped_instance()
         self.call("ImportKeyPair", RegionId=REGION, KeyPairName="pair", PublicKeyBody=KEY)
+        self.call("CreateDeploymentSet", RegionId=REGION, DeploymentSetName="set")
         command = self.call("CreateCommand", RegionId=REGION, Name="hello", Type="RunShellScript", CommandContent=SCRIPT)["CommandId"]
         invocation = self.call("InvokeCommand", RegionId=REGION, CommandId=command, InstanceId__1=running)["InvokeId"]
         while self.invocation_status(invocation) in ("Pending", "Running"):
@@ -99,10 +100,12 @@ BASES = {
     "AttachDisk": refused(*NO_INSTANCE, InstanceId=NOBODY, DiskId="{disk}"),
     "AttachKeyPair": refused("InvalidKeyPairName.NotFound", 404, **R, KeyPairName="nobody", InstanceIds='["{stopped}"]'),
     "CreateCommand": refused("CmdCount.ExceedQuota", 403, **R, Name="more", Type="RunShellScript", CommandContent=SCRIPT),
+    "CreateDeploymentSet": refused("QuotaExceed.DeploymentSet", 403, **R),
     "CreateDisk": refused("QuotaExceed.PortableCloudDisk", 403, **R, ZoneId=ZONE, Size="20"),
     "CreateInstance": dry(LAUNCH, refused("InvalidImageId.NotFound", 404, **{**LAUNCH, "ImageId": "m-nobody"})),
     "CreateKeyPair": refused("KeyPair.AlreadyExist", 400, **R, KeyPairName="pair"),
     "DeleteCommand": refused("InvalidCmdId.NotFound", 404, **R, CommandId="c-nobody"),
+    "DeleteDeploymentSet": refused("InvalidDeploymentSetId.NotFound", 404, **R, DeploymentSetId="ds-nobody"),
     "DeleteDisk": refused("InvalidDiskId.NotFound", 404, DiskId=NO_DISK),
     "DeleteInstance": dry({"InstanceId": "{stopped}"}, refused(*NO_INSTANCE, InstanceId=NOBODY)),
     "DeleteInstances": dry({**R, "InstanceId.1": "{stopped}"},
@@ -110,6 +113,8 @@ BASES = {
     "DeleteKeyPairs": read(**R, KeyPairNames='["nobody"]'),  # names of nobody are passed over
     "DescribeCloudAssistantStatus": read(**R),
     "DescribeCommands": read(**R),
+    "DescribeDeploymentSetSupportedInstanceTypeFamily": read(**R),
+    "DescribeDeploymentSets": read(**R),
     "DescribeDisks": read(**R),
     "DescribeImages": read(**R, PageSize="1"),
     "DescribeInstanceAttribute": read(InstanceId="{running}"),
@@ -133,9 +138,11 @@ BASES = {
     "InvokeCommand": refused("InvalidInstance.NotFound", 404, **R, CommandId="{command}", InstanceId__1=NOBODY),
     "ListTagResources": read(**R, ResourceType="instance", ResourceId__1="{running}"),
     "Location.DescribeEndpoints": read(Id=REGION, ServiceCode="ecs"),
+    "ModifyDeploymentSetAttribute": refused("InvalidDeploymentSetId.NotFound", 400, **R, DeploymentSetId="ds-nobody"),
     "ModifyDiskAttribute": refused("InvalidDiskId.NotFound", 404, DiskId=NO_DISK, DiskName="name"),
     "ModifyInstanceAttribute": refused(*NO_INSTANCE, InstanceId=NOBODY, InstanceName="name"),
     "ModifyInstanceAutoReleaseTime": refused("NoSuchResource", 404, InstanceId=NOBODY),
+    "ModifyInstanceDeployment": refused("DeploymentSet.InvalidId", 400, **R, InstanceId="{stopped}", DeploymentSetId="ds-nobody"),
     "ModifyInstanceVncPasswd": refused(*NO_INSTANCE, **R, InstanceId=NOBODY, VncPassword="Abc123"),
     "RebootInstance": dry({"InstanceId": "{running}"}, refused(*NO_INSTANCE, InstanceId=NOBODY)),
     "RebootInstances": dry({**R, "InstanceId.1": "{running}"}, refused(*NO_INSTANCE, **R, InstanceId__1=NOBODY), "DRYRUN.SUCCESS"),

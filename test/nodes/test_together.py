@@ -48,7 +48,8 @@ class Together(ClusterTest):
 
     def test_they_are_one(self):
         """One cluster for all: starting it is what takes time."""
-        for check in (self.nonces, self.nonces_at_once, self.tokens, self.who_is_first, self.what_is_read, self.keys, self.same_name):
+        for check in (self.nonces, self.nonces_at_once, self.tokens, self.who_is_first, self.deployment_sets, self.what_is_read, self.keys,
+                      self.same_name):
             with self.subTest(check.__name__):
                 check()
 
@@ -83,6 +84,20 @@ class Together(ClusterTest):
             i = self.launch(1)[0]
             replies = at_once([lambda node=node: node.v3("StopInstance", {"InstanceId": i}) for node in self.all * 2])
             self.assertEqual(sorted(reply.status for reply in replies), [200] + [403] * 5, replies)
+
+    def deployment_sets(self):
+        """Three hosts in the zone, nine calls at three nodes for one set: three of them get a host, each its own."""
+        for host in ("set-2", "set-3"):
+            self.nodes.ctl("host", "add", host, f"zone={ZONE}", "vcpus=64", "memory=256")
+        for _ in range(5):
+            set_id = self.call("CreateDeploymentSet")["DeploymentSetId"]
+            params = {"RegionId": REGION, "ImageId": IMAGE, "InstanceType": TYPE, "ZoneId": ZONE, "DeploymentSetId": set_id}
+            replies = at_once([lambda node=node: node.v3("RunInstances", params) for node in self.all * 3])
+            self.assertEqual(sorted(reply.code or "" for reply in replies), [""] * 3 + ["OperationDenied.NoStock"] * 6)
+            ids = [i for reply in replies if reply.status == 200 for i in reply.json["InstanceIdSets"]["InstanceIdSet"]]
+            self.assertEqual({self.nodes.ctl("instance", "show", i)["HostId"] for i in ids}, {"host-1", "set-2", "set-3"})
+            [seen] = self.call("DescribeDeploymentSets", DeploymentSetIds=json.dumps([set_id]))["DeploymentSets"]["DeploymentSet"]
+            self.assertEqual(sorted(seen["InstanceIds"]["InstanceId"]), sorted(ids))
 
     def what_is_read(self):
         """What has had its 200 at one node is what the next one shows."""

@@ -187,6 +187,8 @@ static void ask_run(struct flight *flight, struct buf *query)
     add(query, "InstanceName=n-%lld", (long long)flight->launch.name);
     if (flight->op == OP_RUN)
         add(query, "Amount=%d", flight->launch.amount);
+    if (flight->launch.name % 3 == 0)
+        add(query, "DeploymentSetId=" WORLD_SET, flight->account + 1);
     if (flight->launch.name % 2)
         add(query, "InternetMaxBandwidthOut=5&DataDisk.1.Size=20&DataDisk.1.DeleteWithInstance=%s",
             flight->launch.name % 16 == 1 ? "false" : "true");

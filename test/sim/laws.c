@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/laws.h"
 
+#include <stdio.h>
+
 #include "hypervisor/sim_impl.h"
 #include "model/disk.h"
 #include "sim/run.h"
@@ -161,6 +163,30 @@ static void check_capacity(const struct look *look)
         if (vcpus != host->used_vcpus || memory != host->used_memory_mib || vcpus > host->vcpus)
             run_broken(look->run, "what is reserved is what is placed", "%.*s: %lld vCPU placed, %lld reserved, %lld there",
                        STR_ARG(host->id), (long long)vcpus, (long long)host->used_vcpus, (long long)host->vcpus);
+    }
+}
+
+/* Of a set nobody shares a host. */
+static void check_set(const struct look *look, struct str set_id)
+{
+    struct deployment_member *members = NULL;
+    size_t count = 0;
+
+    must_read(look->run, store_deployment_set_members(look->tx, set_id, STR_NONE, &members, &count), "members");
+    for (size_t a = 0; a < count; a++)
+        for (size_t b = 0; b < a; b++)
+            if (!str_empty(members[a].host_id) && str_eq(members[a].host_id, members[b].host_id))
+                run_broken(look->run, "no two members of a deployment set are at one host", "%.*s and %.*s are at %.*s",
+                           STR_ARG(members[a].instance_id), STR_ARG(members[b].instance_id), STR_ARG(members[a].host_id));
+}
+
+static void check_sets(const struct look *look)
+{
+    char id[16];
+
+    for (int i = 0; i < WORLD_ACCOUNTS; i++) {
+        (void)snprintf(id, sizeof(id), WORLD_SET, i + 1);
+        check_set(look, str_from(id));
     }
 }
 
@@ -332,6 +358,7 @@ void laws_check(struct run *run)
     check_machines(&look);
     check_rows(&look);
     check_capacity(&look);
+    check_sets(&look);
     check_jobs(&look);
     if (run->counts.laws++ % 8 == 0)
         check_disks(&look);

@@ -67,6 +67,20 @@ static void set_options(struct world *world)
         set(world, "engine.lease_s", profile->lease_s);
 }
 
+static int make_set(struct tx *tx, int i, const struct account *account)
+{
+    struct deployment_set set = {
+        .id = arena_printf(tx_arena(tx), WORLD_SET, i + 1),
+        .account_id = account->id,
+        .region_id = STR(WORLD_REGION),
+        .strategy = DEPLOYMENT_STRATEGY_AVAILABILITY,
+        .on_failure = DEPLOYMENT_FAILURE_CANCEL_MEMBERSHIP_AND_START,
+        .created_us = tx_now(tx),
+    };
+
+    return store_deployment_set_insert(tx, &set);
+}
+
 static int make_tenant(struct tx *tx, int i, struct fail *fail)
 {
     char name[32];
@@ -82,6 +96,9 @@ static int make_tenant(struct tx *tx, int i, struct fail *fail)
     (void)snprintf(name, sizeof(name), "account-%d", i + 1);
     order.name = str_from(name);
     r = tenant_create(tx, &order, &account, &key, fail);
+    if (r < 0)
+        return r;
+    r = make_set(tx, i, account);
     return r < 0 || world_keys[i].enabled ? r : store_key_set_enabled(tx, key->id, false);
 }
 

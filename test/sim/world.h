@@ -19,6 +19,7 @@
 #define WORLD_HOSTS 4
 #define WORLD_NODES 3
 #define WORLD_REGION "cn-hangzhou"
+#define WORLD_SET "ds-%d" /* the deployment set of an account: the n-th, from 1 */
 
 /* What differs from seed to seed. */
 struct profile {

@@ -206,11 +206,14 @@ static int write_rest(struct tx *tx)
                                        tx_now(tx) + USEC_PER_SEC * 3600};
     const struct image image = {.id = STR("m-1"), .name = STR("one"), .created_us = 1};
     const struct key_pair pair = {.id = STR("kp-1"), .account_id = ACCOUNT, .region_id = REGION, .name = STR("k"), .created_us = 1};
+    const struct deployment_set set = {.id = STR("ds-1"), .account_id = ACCOUNT, .region_id = REGION, .created_us = 1};
 
     STEP(store_token_put(tx, &token));
     STEP(store_image_insert(tx, &image));
     STEP(store_image_save(tx, &image));
     STEP(store_key_pair_insert(tx, &pair));
+    STEP(store_deployment_set_insert(tx, &set));
+    STEP(store_deployment_set_save(tx, &set));
     return store_nonce_put(tx, STR("LTAI1"), STR("n"), tx_now(tx), tx_now(tx) + 10 * USEC_PER_SEC);
 }
 
@@ -521,6 +524,25 @@ static int find_rest(struct tx *tx, const struct instance *inst)
     return store_key_pair_list(tx, ACCOUNT, REGION, &pairs, &count);
 }
 
+static int find_deployment_sets(struct tx *tx)
+{
+    const struct deployment_set_filter filter = {.account_id = ACCOUNT, .region_id = REGION, .strategy = -1};
+    struct deployment_set_list list;
+    struct deployment_member *members;
+    struct deployment_set *set;
+    size_t count;
+    int64_t sets;
+
+    STEP(store_deployment_set_find(tx, &filter, &ten, &list));
+    assert_int_equal(list.count, 1);
+    STEP(store_deployment_set_get(tx, STR("ds-1"), &set));
+    STEP(store_deployment_set_count(tx, ACCOUNT, REGION, &sets));
+    assert_int_equal(sets, 1);
+    STEP(store_deployment_set_members(tx, STR("ds-1"), STR_NONE, &members, &count));
+    assert_int_equal(count, 0);
+    return 0;
+}
+
 static int find_all(struct tx *tx, void *arg)
 {
     struct story *story = arg;
@@ -530,6 +552,7 @@ static int find_all(struct tx *tx, void *arg)
     STEP(find_all_commands(tx));
     STEP(find_all_invocations(tx, &story->inst));
     STEP(find_all_tasks(tx, &story->inst));
+    STEP(find_deployment_sets(tx));
     STEP(find_all_instances(tx, &story->inst));
     return find_rest(tx, &story->inst);
 }
@@ -577,6 +600,7 @@ static int remove_all(struct tx *tx, void *arg)
     STEP(store_key_delete(tx, STR("LTAI1")));
     STEP(store_key_pair_delete(tx, ACCOUNT, REGION, STR("k")));
     STEP(store_image_delete(tx, STR("m-1")));
+    STEP(store_deployment_set_delete(tx, STR("ds-1")));
     return store_host_delete(tx, STR("host-1")); /* nothing is reserved on it: host_save wrote all but that */
 }
 

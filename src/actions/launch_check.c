@@ -48,9 +48,10 @@ static int check_image(struct action *act, struct launch_plan *plan)
 /* The zone that the system chooses when the call leaves it open: one with room. */
 static int choose_zone(struct action *act, const struct launch_plan *plan, struct str *ret)
 {
+    struct host_room room = {plan->launch->region_id, plan->launch->zone_id, plan->type->vcpus, plan->type->memory_mib, 1};
     struct host *hosts, *host;
     size_t count;
-    int r = store_host_list(act->tx, &hosts, &count);
+    int r = store_host_roomy(act->tx, &room, &hosts, &count);
 
     if (r < 0)
         return action_failed(act, r);

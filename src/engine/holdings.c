@@ -15,6 +15,15 @@
 /* Taken neighbours that are skipped in one order; beyond that the block counts as sold out. */
 #define PUBLIC_TRIES 4096
 
+/* Where `type` may go: of each zone the best hosts, `each_zone` at most. */
+static int find_room(struct tx *tx, const struct instance *inst, const struct instance_type *type, int64_t each_zone,
+                     struct host **ret, size_t *ret_count)
+{
+    struct host_room room = {inst->region_id, inst->zone_id, type->vcpus, type->memory_mib, each_zone};
+
+    return store_host_roomy(tx, &room, ret, ret_count);
+}
+
 int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
 {
     const struct instance_type *type = instance_type_of(inst);
@@ -24,7 +33,7 @@ int holdings_place(struct tx *tx, struct instance *inst, struct fail *fail)
     int r;
 
     assert(str_empty(inst->host_id));
-    r = store_host_list(tx, &hosts, &count);
+    r = find_room(tx, inst, type, 1, &hosts, &count);
     if (r < 0)
         return r;
     host = place_choose(hosts, count, inst->region_id, inst->zone_id, type);
@@ -63,7 +72,7 @@ int holdings_move(struct tx *tx, struct instance *inst)
     int r;
 
     assert(!str_empty(from));
-    r = store_host_list(tx, &hosts, &count);
+    r = find_room(tx, inst, type, 2, &hosts, &count); /* one of them may be `from` */
     if (r < 0)
         return r;
     for (size_t i = 0; i < count; i++)

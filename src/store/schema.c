@@ -13,7 +13,7 @@
 #define MIGRATION_TEXT_BYTES (64u * 1024)
 
 /* Numbers of states stand in partial indices below. */
-static_assert(JOB_STATE_ACTIVE == 0 && DISK_STATUS_IN_USE == 0, "schema");
+static_assert(JOB_STATE_ACTIVE == 0 && DISK_STATUS_IN_USE == 0 && HOST_STATE_UP == 0, "schema");
 
 /*
  * `instance` holds what changes with each state, `instance_doc` the rest: a stop rewrites 150
@@ -216,6 +216,11 @@ static const char host_leases[] =
     "ALTER TABLE host ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE job ADD COLUMN poked BIGINT NOT NULL DEFAULT 0;";
 
+/* The choice of a host: of those that may take anything, a zone's by what memory is free. */
+static const char host_room[] =
+    "CREATE INDEX host_room ON host (region_id, zone_id, (memory_mib - used_memory_mib) DESC, id)"
+    " WHERE state = 0 AND used_vcpus < vcpus;";
+
 static const char *const migrations[][4] = {
     {instance_tables, work_tables, noun_tables},
     {expiry_index},
@@ -224,6 +229,7 @@ static const char *const migrations[][4] = {
     {command_tables},
     {disk_life},
     {host_leases},
+    {host_room},
 };
 
 /* {key}, {bytes}, {text} and {compact} become the driver's words. */

@@ -226,6 +226,18 @@ int store_key_purge(struct tx *tx, usec_t now, int64_t limit) must_check;       
 int store_host_insert(struct tx *tx, const struct host *host) must_check; /* -E_EXISTS */
 int store_host_get(struct tx *tx, struct str id, struct host **ret) must_check;
 int store_host_list(struct tx *tx, struct host **ret, size_t *ret_count) must_check;
+struct host_room {
+    struct str region_id;
+    struct str zone_id; /* absent: any, for every host has one */
+    int64_t vcpus;
+    int64_t memory_mib;
+    int64_t each_zone; /* how many of a zone at most */
+};
+/*
+ * The hosts that are up and have that room, of each zone those with the most memory free, ties by id. An index leads to them: ten
+ * thousand hosts cost what ten do, but for those with more memory free whose vCPUs, though not all taken, are too few.
+ */
+int store_host_roomy(struct tx *tx, const struct host_room *room, struct host **ret, size_t *ret_count) must_check;
 int store_host_save(struct tx *tx, const struct host *host) must_check;   /* all but the reservations */
 int store_host_delete(struct tx *tx, struct str id) must_check;
 /* Adds to (or, negative, takes from) what is reserved, in one statement; -E_LIMIT when it would pass the capacity. */

@@ -333,45 +333,7 @@ static void test_tenant(void **state)
     in_write(tenant_body);
 }
 
-static int host_body(struct tx *tx, struct fixture *f)
-{
-    struct host host = {.id = STR("host-1"),
-                        .url = STR("sim:"),
-                        .region_id = REGION,
-                        .vcpus = 8,
-                        .memory_mib = 100};
-    struct host *got = NULL;
-    size_t count = 0;
-
-    (void)f;
-    ok(store_host_insert(tx, &host));
-    assert_int_equal(store_host_insert(tx, &host), -E_EXISTS);
-    ok(store_host_reserve(tx, host.id, 6, 60));
-    assert_int_equal(store_host_reserve(tx, host.id, 3, 1), -E_LIMIT);
-    assert_int_equal(store_host_reserve(tx, host.id, 1, 41), -E_LIMIT);
-    assert_int_equal(store_host_reserve(tx, host.id, -7, 0), -E_LIMIT);
-    assert_int_equal(store_host_reserve(tx, STR("host-2"), 1, 1), -E_NOT_FOUND);
-    host.vcpus = 4; /* less than what is reserved: giving back still works */
-    host.state = HOST_STATE_DOWN;
-    ok(store_host_save(tx, &host));
-    ok(store_host_reserve(tx, host.id, -1, -10));
-    ok(store_host_list(tx, &got, &count));
-    assert_int_equal(count, 1);
-    assert_int_equal(got->used_vcpus, 5);
-    assert_int_equal(got->used_memory_mib, 50);
-    assert_int_equal(got->vcpus, 4);
-    assert_int_equal(got->state, HOST_STATE_DOWN);
-    ok(store_host_delete(tx, host.id));
-    assert_int_equal(store_host_get(tx, host.id, &got), -E_NOT_FOUND);
-    assert_int_equal(store_host_delete(tx, host.id), -E_NOT_FOUND);
-    return 0;
-}
-
-static void test_host(void **state)
-{
-    (void)state;
-    in_write(host_body);
-}
+#include "conform/store_host.c"
 
 /* ── disks ── */
 

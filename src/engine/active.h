@@ -187,6 +187,8 @@ struct engine {
     usec_t lease_asked_us; /* the lease that is being written */
     usec_t release_next_us; /* found by CHORE_RELEASE */
     size_t claimed;         /* jobs by the latest CHORE_CLAIM */
+    int64_t claimed_last;   /* the last of them */
+    int64_t claim_after;    /* where the next one begins: 0, or behind those of the one before */
     int64_t adopted;        /* jobs so far */
     int64_t adopted_before; /* the same at the latest CHORE_EXPIRE */
     int64_t epoch;

@@ -178,6 +178,7 @@ struct balance {
 
 static int take_free(struct tx *tx, struct engine *engine, struct balance *b)
 {
+    bool poked = false;
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < b->host_count; i++) {
@@ -191,9 +192,11 @@ static int take_free(struct tx *tx, struct engine *engine, struct balance *b)
         host->epoch = engine->epoch;
         b->held++;
         note(&engine->found->taken, host->id);
-        r = store_host_hold(tx, host->id, host->holder, host->epoch);
+        if (!poked) /* jobs that nobody has picked up since we had their host are still signed by us; once for all of them */
+            r = store_job_poke_unheld(tx, engine->node, engine->epoch);
+        poked = true;
         if (r >= 0)
-            r = store_job_poke_host(tx, host->id); /* those that nobody has picked up since we had it are still signed by us */
+            r = store_host_hold(tx, host->id, host->holder, host->epoch);
     }
     return r;
 }

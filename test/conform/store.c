@@ -226,15 +226,17 @@ static int job_body(struct tx *tx, struct fixture *f)
 
     /* Another node can't have it while the lease lasts; its own later epoch can. */
     ok(store_node_take(tx, STR("n2"), 9000, &first));
-    ok(store_job_claim(tx, STR("n2"), first, 2999, 10, &list));
+    ok(store_job_claim(tx, STR("n2"), first, 2999, 0, 10, &list));
     assert_int_equal(list.count, 0);
-    ok(store_job_claim(tx, STR("n1"), second, 2999, 10, &list));
+    ok(store_job_claim(tx, STR("n1"), second, 2999, 0, 10, &list));
     assert_int_equal(list.count, 1);
     assert_int_equal(list.items[0].epoch, second);
     assert_int_equal(store_job_save(tx, got), -E_FENCED); /* still of the older epoch */
-    ok(store_job_claim(tx, STR("n1"), second, 2999, 10, &list));
+    ok(store_job_claim(tx, STR("n1"), second, 2999, 0, 10, &list));
     assert_int_equal(list.count, 0);
-    ok(store_job_claim(tx, STR("n2"), first, 3000, 10, &list));
+    ok(store_job_claim(tx, STR("n2"), first, 3000, 100, 10, &list)); /* behind it there is none */
+    assert_int_equal(list.count, 0);
+    ok(store_job_claim(tx, STR("n2"), first, 3000, 99, 10, &list));
     assert_int_equal(list.count, 1);
     assert_same(list.items[0].holder, STR("n2"));
 

@@ -267,8 +267,10 @@ static void begin_anew(void *arg)
         if (host->held)
             host_slot_drop(engine, host);
         host->held = false;
-        host_slot_requeue(engine, host);
     }
+    host_slots_dropped(engine);
+    for (size_t at = 0; next_name(&engine->found->taken, &at, &name);)
+        host_slot_requeue(engine, host_slot_get(engine, name, true));
     pthread_mutex_unlock(&engine->mutex);
 }
 
@@ -309,8 +311,10 @@ void lease_settle(struct engine *engine)
             chore_due(engine, CHORE_RECONCILE, env_now(engine->env)); /* what became of it under another */
         if (host->was_held && !host->held)
             host_slot_drop(engine, host);
-        host_slot_requeue(engine, host);
     }
+    host_slots_dropped(engine);
+    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &name, &value);)
+        host_slot_requeue(engine, value);
     metric_set(METRIC_HOSTS_HELD, (int64_t)held);
     engine->node_count = engine->found->nodes;
 }

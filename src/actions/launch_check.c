@@ -433,21 +433,15 @@ static int check_rest(struct action *act, struct launch_plan *plan)
     return r < 0 ? r : action_tags(act, launch->tags, &plan->tags, &plan->tag_count);
 }
 
-/* What the account may still make bounds Amount; the total comes from the tally, not from a count
- * of rows. */
+/* What the account may still make bounds Amount. */
 static int check_quota(struct action *act, struct launch_plan *plan)
 {
-    const struct page page = {.limit = 1, .count = true};
-    struct instance_filter filter;
-    struct instance_list list;
-    int r;
+    int64_t total;
+    int r = store_instance_count(act->tx, act->account->id, &total);
 
-    instance_filter_init(&filter);
-    filter.account_id = act->account->id;
-    r = store_instance_find(act->tx, &filter, &page, true, &list);
     if (r < 0)
         return action_failed(act, r);
-    plan->amount = MIN_OF(plan->amount, act->options->quota_instances - list.total);
+    plan->amount = MIN_OF(plan->amount, act->options->quota_instances - total);
     return plan->amount < plan->min_amount ? fail(act->fail, E_QUOTA_ELASTIC) : 0;
 }
 

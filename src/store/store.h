@@ -150,6 +150,8 @@ struct instance_list {
  */
 int store_instance_find(struct tx *tx, const struct instance_filter *filter, const struct page *page, bool hot_only,
                         struct instance_list *ret) must_check;
+/* How many the account has, in all regions: a tally, exact within a batch, too. */
+int store_instance_count(struct tx *tx, struct str account_id, int64_t *ret) must_check;
 /* Every instance with a host, for reconciling (keyset by id). */
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
 /* Instances whose release_us has come. */

@@ -186,6 +186,8 @@ static void test_engine_lists(void **state)
     in_write(expiry_body);
 }
 
+#include "conform/store_count.c"
+
 /* ── jobs and nodes ── */
 
 static int job_body(struct tx *tx, struct fixture *f)
@@ -844,7 +846,7 @@ static int conform_store(const char *name, const struct db_driver *driver)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),         cmocka_unit_test(test_instance),
-        cmocka_unit_test(test_engine_lists), cmocka_unit_test(test_job),
+        cmocka_unit_test(test_engine_lists), cmocka_unit_test(test_count_of_an_account), cmocka_unit_test(test_job),
         cmocka_unit_test(test_tenant),       cmocka_unit_test(test_host),
         cmocka_unit_test(test_disk),         cmocka_unit_test(test_network),
         cmocka_unit_test(test_tag),          cmocka_unit_test(test_segment),

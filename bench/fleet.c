@@ -100,7 +100,7 @@ static void open_store(struct fleet *fleet)
 static void open_sim(struct fleet *fleet)
 {
     struct sim_settings settings = {
-        .env = fleet->env, .dir = fleet->dir, .shutdown_us = USEC_PER_HOUR, .seed = 1, .boot_id = "bench"};
+        .env = fleet->env, .dir = fleet->dir, .shutdown_us = USEC_PER_HOUR, .seed = 1};
 
     if (sim_open(&settings, &fleet->fail, &fleet->sim) < 0)
         die(fleet, "no simulated hosts");

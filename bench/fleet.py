@@ -12,10 +12,13 @@ cache, and ten are: that is what the bound leaves room for.
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 import client
 
@@ -59,26 +62,33 @@ def writer_us(daemon):
     raise RuntimeError("the daemon has no writer")
 
 
-def await_quiet(daemon):
-    """Until nothing is carried out any more: what was Stopping has ended, what was launched runs."""
-    before = writer_us(daemon)
+def admin(port, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
+        return reply.read().decode()
+
+
+def await_idle(daemon, port):
+    """Until all jobs have been taken up and are over: what was Stopping has ended, what was launched runs."""
     while True:
-        time.sleep(1)
-        now = writer_us(daemon)
-        if now - before < 5000:
-            return now
-        before = now
+        try:
+            admin(port, "/readyz")
+            if re.search(r"^ecsd_jobs_active 0$", admin(port, "/metrics"), re.M):
+                return writer_us(daemon)
+        except urllib.error.URLError:
+            pass  # not ready, or not there yet
+        time.sleep(0.2)
 
 
 def measure_launches(folder):
     """Of the writer, for each instance launched until it is Running."""
-    daemon = client.Daemon("--set", "sim.boot_s=0", "--set", "engine.reconcile_s=86400", data=folder)
+    port = client.free_port()
+    daemon = client.Daemon("--set", "sim.boot_s=0", "--set", "engine.reconcile_s=86400", "--admin", f"127.0.0.1:{port}", data=folder)
     try:
-        start = await_quiet(daemon)
+        start = await_idle(daemon, port)
         for _ in range(CALLS):
             daemon.call("RunInstances", RegionId="cn-hangzhou", ZoneId="cn-hangzhou-h", ImageId=IMAGE,
                         InstanceType="ecs.t5-lc1m1.small", Amount=AMOUNT)
-        return (await_quiet(daemon) - start) / (CALLS * AMOUNT)
+        return (await_idle(daemon, port) - start) / (CALLS * AMOUNT)
     finally:
         daemon.close()
 

@@ -47,9 +47,10 @@ static int check_image(struct action *act, struct launch_plan *plan)
 /* The zone that the system chooses when the call leaves it open: one with room. */
 static int choose_zone(struct action *act, const struct launch_plan *plan, struct str *ret)
 {
+    struct host_room room = {plan->launch->region_id, plan->launch->zone_id, plan->type->vcpus, plan->type->memory_mib, 1};
     struct host *hosts, *host;
     size_t count;
-    int r = store_host_list(act->tx, &hosts, &count);
+    int r = store_host_roomy(act->tx, &room, &hosts, &count);
 
     if (r < 0)
         return action_failed(act, r);
@@ -431,21 +432,15 @@ static int check_rest(struct action *act, struct launch_plan *plan)
     return r < 0 ? r : action_tags(act, launch->tags, &plan->tags, &plan->tag_count);
 }
 
-/* What the account may still make bounds Amount; the total comes from the tally, not from a count
- * of rows. */
+/* What the account may still make bounds Amount. */
 static int check_quota(struct action *act, struct launch_plan *plan)
 {
-    const struct page page = {.limit = 1, .count = true};
-    struct instance_filter filter;
-    struct instance_list list;
-    int r;
+    int64_t total;
+    int r = store_instance_count(act->tx, act->account->id, &total);
 
-    instance_filter_init(&filter);
-    filter.account_id = act->account->id;
-    r = store_instance_find(act->tx, &filter, &page, true, &list);
     if (r < 0)
         return action_failed(act, r);
-    plan->amount = MIN_OF(plan->amount, act->options->quota_instances - list.total);
+    plan->amount = MIN_OF(plan->amount, act->options->quota_instances - total);
     return plan->amount < plan->min_amount ? fail(act->fail, E_QUOTA_ELASTIC) : 0;
 }
 

@@ -360,15 +360,25 @@ static void forget_host(struct engine *engine, struct active *active)
 
 void host_slot_drop(struct engine *engine, struct host_slot *host)
 {
-    struct active **idle = xcalloc(engine->jobs.count + 1, sizeof(struct active *));
+    host->dropped = true;
+    engine->dropping++;
+    log_debug("a host is another node's to drive", LOG_STR("host", host->id), LOG_NUM("jobs", host->jobs));
+}
+
+void host_slots_dropped(struct engine *engine)
+{
+    struct active **idle;
     size_t count = 0;
     struct str key;
     void *value;
 
+    if (engine->dropping == 0)
+        return;
+    idle = xcalloc(engine->jobs.count + 1, sizeof(struct active *));
     for (size_t cursor = 0; map_next(&engine->jobs, &cursor, &key, &value);) {
         struct active *active = value;
 
-        if (active->host == host && (active->state == ACTIVE_WAITING || active->state == ACTIVE_READY))
+        if (active->host->dropped && (active->state == ACTIVE_WAITING || active->state == ACTIVE_READY))
             idle[count++] = active;
     }
     for (size_t i = 0; i < count; i++)
@@ -377,8 +387,11 @@ void host_slot_drop(struct engine *engine, struct host_slot *host)
         else
             active_end(engine, idle[i]);
     (void)xfree(idle);
-    errands_drop(engine, host);
-    log_notice("a host is another node's to drive", LOG_STR("host", host->id), LOG_NUM("jobs", count));
+    errands_drop(engine);
+    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &key, &value);)
+        ((struct host_slot *)value)->dropped = false;
+    log_notice("hosts are other nodes' to drive", LOG_NUM("hosts", engine->dropping), LOG_NUM("jobs", count));
+    engine->dropping = 0;
 }
 
 void host_slot_requeue(struct engine *engine, struct host_slot *host)

@@ -96,6 +96,7 @@ struct host_slot {
     bool silent;        /* did not answer when it was last asked */
     bool held;          /* this node drives it (lease.h); always, where no others share the store */
     bool was_held;      /* lease_settle's */
+    bool dropped;       /* by host_slot_drop, until host_slots_dropped */
     int64_t term;       /* how often this node has taken it */
     bool leaving;       /* nothing new is begun at it: another node is to have it */
     size_t running;
@@ -188,6 +189,8 @@ struct engine {
     usec_t lease_asked_us; /* the lease that is being written */
     usec_t release_next_us; /* found by CHORE_RELEASE */
     size_t claimed;         /* jobs by the latest CHORE_CLAIM */
+    int64_t claimed_last;   /* the last of them */
+    int64_t claim_after;    /* where the next one begins: 0, or behind those of the one before */
     int64_t adopted;        /* jobs so far */
     int64_t adopted_before; /* the same at the latest CHORE_EXPIRE */
     int64_t epoch;
@@ -198,6 +201,7 @@ struct engine {
     int64_t looked_number;  /* of the latest transaction that the picking up has looked behind */
     usec_t looked_us;       /* when the peers were last looked at; 0: never */
     atomic_int_fast64_t node_count; /* living ones, with this one */
+    size_t dropping;        /* hosts that are dropped */
     bool recovered;         /* all jobs without a living holder have been taken up once */
     int lease_error;        /* enum error_code: why the latest renewal was not stored; 0: it was */
     int64_t commits_failed; /* of the store, at the latest renewal */
@@ -256,10 +260,12 @@ void host_slot_unblock(struct engine *engine, struct host_slot *host);
 /* Did it answer when it was asked? */
 void host_slot_heard(struct engine *engine, struct host_slot *host, bool answers);
 /*
- * Its jobs and errands leave the memory: another node has them. What is under way here ends with its step. What is left of an
- * instance without a row stays here: nobody else would find it.
+ * Its jobs and errands leave the memory, with host_slots_dropped: another node has them. What is under way here ends with its step. What
+ * is left of an instance without a row stays here: nobody else would find it.
  */
 void host_slot_drop(struct engine *engine, struct host_slot *host);
+/* After the last of them: one look at all jobs, and not one for each host. */
+void host_slots_dropped(struct engine *engine);
 /* Whether it may be worked for has changed. */
 void host_slot_requeue(struct engine *engine, struct host_slot *host);
 /* Sees to it that the timer looks again by `due_us`. */

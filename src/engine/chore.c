@@ -95,9 +95,9 @@ static int claim_apply(struct tx *tx, struct engine *engine)
     int r;
 
     if (engine->shared)
-        r = store_job_pick(tx, engine->node, engine->epoch, CLAIM_LIMIT, &jobs);
+        r = store_job_pick(tx, engine->node, engine->epoch, engine->claim_after, CLAIM_LIMIT, &jobs);
     else
-        r = store_job_claim(tx, engine->node, engine->epoch, tx_now(tx), CLAIM_LIMIT, &jobs);
+        r = store_job_claim(tx, engine->node, engine->epoch, tx_now(tx), engine->claim_after, CLAIM_LIMIT, &jobs);
     if (r < 0)
         return r;
     for (size_t i = 0; i < jobs.count; i++) {
@@ -116,11 +116,17 @@ static int claim_apply(struct tx *tx, struct engine *engine)
             engine_hand_over(engine, tx, &jobs.items[i], host_id);
     }
     engine->claimed = jobs.count;
+    engine->claimed_last = jobs.count > 0 ? jobs.items[jobs.count - 1].id : 0;
     return 0;
 }
 
 static void claim_done(struct engine *engine, int result)
 {
+    bool more = result >= 0 && engine->claimed == CLAIM_LIMIT;
+    bool again = more || engine->claim_after != 0; /* once more from the start: what was poked meanwhile */
+
+    /* The next write goes on behind those that were taken: looking at them again would cost the square of their number. */
+    engine->claim_after = more ? engine->claimed_last : 0;
     if (result >= 0 && engine->claimed > 0) {
         metric_add(METRIC_JOB_TAKEOVERS, (int64_t)engine->claimed);
         log_notice("unfinished jobs taken up", LOG_NUM("count", engine->claimed));
@@ -133,7 +139,7 @@ static void claim_done(struct engine *engine, int result)
     if (result < 0)
         next_time(engine, CHORE_CLAIM, CHORE_RETRY);
     else
-        next_time(engine, CHORE_CLAIM, engine->claimed == CLAIM_LIMIT ? 0 : lease_us(engine));
+        next_time(engine, CHORE_CLAIM, again ? 0 : lease_us(engine));
 }
 
 /*

@@ -286,7 +286,7 @@ void errand_wake_instance(struct engine *engine, struct str instance_id)
         wake(engine, list_item(node, struct errand, mates));
 }
 
-void errands_drop(struct engine *engine, const struct host_slot *host)
+void errands_drop(struct engine *engine)
 {
     struct errand **idle = xcalloc(engine->errands.count + 1, sizeof(struct errand *));
     size_t count = 0;
@@ -296,7 +296,7 @@ void errands_drop(struct engine *engine, const struct host_slot *host)
     for (size_t cursor = 0; map_next(&engine->errands, &cursor, &key, &value);) {
         struct errand *errand = value;
 
-        if (errand->host == host && (errand->state == ACTIVE_WAITING || errand->state == ACTIVE_READY))
+        if (errand->host->dropped && (errand->state == ACTIVE_WAITING || errand->state == ACTIVE_READY))
             idle[count++] = errand;
     }
     for (size_t i = 0; i < count; i++)

@@ -76,8 +76,8 @@ void errand_adopt(struct engine *engine, const struct invocation_task *task, str
 struct errand *errand_take(struct engine *engine);
 /* Something happened to the machine: its errands look at once. */
 void errand_wake_instance(struct engine *engine, struct str instance_id);
-/* As host_slot_drop and host_slot_requeue, for errands. */
-void errands_drop(struct engine *engine, const struct host_slot *host);
+/* As host_slots_dropped and host_slot_requeue, for errands. */
+void errands_drop(struct engine *engine);
 void errands_requeue(struct engine *engine, struct host_slot *host);
 /* Makes READY what is due; returns when the next is. */
 usec_t errands_tick(struct engine *engine, usec_t now);

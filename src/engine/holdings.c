@@ -15,6 +15,18 @@
 /* Taken neighbours that are skipped in one order; beyond that the block counts as sold out. */
 #define PUBLIC_TRIES 4096
 
+/*
+ * Where `full` may go: the best host of each zone, which is all that the choice needs; the rules of a deployment set may ask for
+ * any.
+ */
+static int find_room(struct tx *tx, const struct instance *full, struct host **ret, size_t *ret_count)
+{
+    const struct instance_type *type = instance_type_of(full);
+    struct host_room room = {full->region_id, full->zone_id, type->vcpus, type->memory_mib, 1};
+
+    return str_empty(full->deployment_set_id) ? store_host_roomy(tx, &room, ret, ret_count) : store_host_list(tx, ret, ret_count);
+}
+
 int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, struct fail *fail)
 {
     const struct instance_type *type = instance_type_of(inst);
@@ -24,7 +36,7 @@ int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, 
     int r;
 
     assert(str_empty(inst->host_id));
-    r = store_host_list(tx, &hosts, &count);
+    r = find_room(tx, full, &hosts, &count);
     if (r < 0)
         return r;
     r = membership_place(tx, full, hosts, count, &host);

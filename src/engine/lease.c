@@ -185,6 +185,7 @@ struct balance {
 
 static int take_free(struct tx *tx, struct engine *engine, struct balance *b)
 {
+    bool poked = false;
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < b->host_count; i++) {
@@ -198,9 +199,11 @@ static int take_free(struct tx *tx, struct engine *engine, struct balance *b)
         host->epoch = engine->epoch;
         b->held++;
         note(&engine->found->taken, host->id);
-        r = store_host_hold(tx, host->id, host->holder, host->epoch);
+        if (!poked) /* jobs that nobody has picked up since we had their host are still signed by us; once for all of them */
+            r = store_job_poke_unheld(tx, engine->node, engine->epoch);
+        poked = true;
         if (r >= 0)
-            r = store_job_poke_host(tx, host->id); /* those that nobody has picked up since we had it are still signed by us */
+            r = store_host_hold(tx, host->id, host->holder, host->epoch);
     }
     return r;
 }
@@ -271,8 +274,10 @@ static void begin_anew(void *arg)
         if (host->held)
             host_slot_drop(engine, host);
         host->held = false;
-        host_slot_requeue(engine, host);
     }
+    host_slots_dropped(engine);
+    for (size_t at = 0; next_name(&engine->found->taken, &at, &name);)
+        host_slot_requeue(engine, host_slot_get(engine, name, true));
     pthread_mutex_unlock(&engine->mutex);
 }
 
@@ -313,8 +318,10 @@ void lease_settle(struct engine *engine)
             chore_due(engine, CHORE_RECONCILE, env_now(engine->env)); /* what became of it under another */
         if (host->was_held && !host->held)
             host_slot_drop(engine, host);
-        host_slot_requeue(engine, host);
     }
+    host_slots_dropped(engine);
+    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &name, &value);)
+        host_slot_requeue(engine, value);
     metric_set(METRIC_HOSTS_HELD, (int64_t)held);
     engine->node_count = engine->found->nodes;
 }

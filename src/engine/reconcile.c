@@ -23,7 +23,7 @@ struct reconcile {
     size_t count;
     size_t capacity;
     struct host_slot *listing;      /* the host being listed */
-    struct host_slot **hosts;       /* those that answered */
+    struct host_slot **hosts;       /* those that answered, by id */
     size_t host_count;
     char after[ID_TEXT_MAX + 1];    /* the last id of the page before */
     size_t after_len;
@@ -48,6 +48,11 @@ static int compare_entries(const void *a, const void *b)
     const struct entry *right = b;
 
     return left->hash < right->hash ? -1 : left->hash > right->hash;
+}
+
+static int compare_hosts(const void *a, const void *b)
+{
+    return str_cmp((*(struct host_slot *const *)a)->id, (*(struct host_slot *const *)b)->id);
 }
 
 static void add_entry(void *arg, struct str id, const struct machine_status *status)
@@ -100,6 +105,8 @@ static struct reconcile *reconcile_begin(struct engine *engine, struct arena *ar
     }
     if (pass->count > 0)
         qsort(pass->entries, pass->count, sizeof(pass->entries[0]), compare_entries);
+    if (pass->host_count > 0)
+        qsort(pass->hosts, pass->host_count, sizeof(pass->hosts[0]), compare_hosts);
     return pass;
 }
 
@@ -128,10 +135,14 @@ static struct entry *match(struct reconcile *pass, struct str id, const struct h
 
 static struct host_slot *answered(const struct reconcile *pass, struct str host_id)
 {
-    for (size_t i = 0; i < pass->host_count; i++)
-        if (str_eq(pass->hosts[i]->id, host_id))
-            return pass->hosts[i];
-    return NULL;
+    const struct host_slot key = {.id = host_id};
+    const struct host_slot *wanted = &key;
+    struct host_slot **found;
+
+    if (pass->host_count == 0)
+        return NULL;
+    found = bsearch(&wanted, pass->hosts, pass->host_count, sizeof(pass->hosts[0]), compare_hosts);
+    return found ? *found : NULL;
 }
 
 static bool differs(const struct instance *inst, const struct entry *entry)
@@ -210,6 +221,7 @@ static void reconcile_strays(struct engine *engine, struct reconcile *pass, stru
             continue;
         for (size_t k = 0; k < pass->stray_count; k++)
             engine_observe(engine, arena, pass->hosts[i]->id, pass->strays[k]);
+        arena_reset(arena); /* a store that was lost makes strays of all machines there are: more than fit at once */
     }
 }
 

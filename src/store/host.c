@@ -40,6 +40,62 @@ int store_host_list(struct tx *tx, struct host **ret, size_t *ret_count)
     return rows_all(tx, &query, NO_ARGS, ret, ret_count);
 }
 
+/* The next zone of the region after `zone_id` with a host that may take something; absent: there is none. */
+static int next_zone(struct tx *tx, struct str region_id, struct str zone_id, struct str *ret)
+{
+    static const struct query query = {"SELECT zone_id FROM host WHERE region_id = $1 AND zone_id > $2 AND state = 0"
+                                       " AND used_vcpus < vcpus ORDER BY zone_id LIMIT 1",
+                                       NULL};
+    struct str_list found = {0};
+    int r = rows_texts(tx, &query, ARGS(V_STR(region_id), V_STR(zone_id)), &found);
+
+    *ret = found.count > 0 ? found.items[0] : STR_NONE;
+    return r;
+}
+
+/* Adds those of one zone. */
+static int roomy_in_zone(struct tx *tx, const struct host_room *room, struct str zone_id, struct host **hosts, size_t *count)
+{
+    /* What the index asks for stands here word for word: else neither database would use it. */
+    static const struct query query = {"SELECT {c} FROM host WHERE region_id = $1 AND zone_id = $2 AND state = 0"
+                                       " AND used_vcpus < vcpus AND vcpus - used_vcpus >= $3"
+                                       " AND memory_mib - used_memory_mib >= $4"
+                                       " ORDER BY memory_mib - used_memory_mib DESC, id LIMIT $5",
+                                       &host_table};
+    struct host *found;
+    size_t found_count;
+    int r = rows_all(tx, &query,
+                     ARGS(V_STR(room->region_id), V_STR(zone_id), V_I64(room->vcpus), V_I64(room->memory_mib),
+                          V_I64(room->each_zone)),
+                     &found, &found_count);
+
+    for (size_t i = 0; r >= 0 && i < found_count; i++)
+        arena_push(&tx->arena, *hosts, *count, found[i]);
+    return r;
+}
+
+int store_host_roomy(struct tx *tx, const struct host_room *room, struct host **ret, size_t *ret_count)
+{
+    struct str zone_id = STR("");
+    struct host *hosts = NULL;
+    size_t count = 0;
+    int r;
+
+    assert(room->vcpus > 0 && room->each_zone > 0);
+    if (!str_empty(room->zone_id)) {
+        r = roomy_in_zone(tx, room, room->zone_id, &hosts, &count);
+    } else {
+        while ((r = next_zone(tx, room->region_id, zone_id, &zone_id)) >= 0 && !str_empty(zone_id))
+            if ((r = roomy_in_zone(tx, room, zone_id, &hosts, &count)) < 0)
+                break;
+    }
+    if (r < 0)
+        return r;
+    *ret = hosts;
+    *ret_count = count;
+    return 0;
+}
+
 int store_host_save(struct tx *tx, const struct host *host)
 {
     static const struct query query = {"UPDATE host SET url = $2, region_id = $3, zone_id = $4, "

@@ -77,17 +77,17 @@ static int take_over(struct tx *tx, struct job_list *list, struct str holder, in
     return r;
 }
 
-int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit,
+int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t after, int64_t limit,
                     struct job_list *ret)
 {
     static const struct query find = {
-        "SELECT {c} FROM job WHERE state = 0 AND (holder IS NULL OR (holder = $1 AND epoch < $2)"
+        "SELECT {c} FROM job WHERE state = 0 AND id > $5 AND (holder IS NULL OR (holder = $1 AND epoch < $2)"
         " OR (holder <> $1 AND NOT EXISTS (SELECT 1 FROM node WHERE node.id = job.holder AND "
         "node.until_us > $3)))"
         " ORDER BY id LIMIT $4",
         &job_table};
     struct job_list list = {0};
-    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(now), V_I64(limit)),
+    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(now), V_I64(limit), V_I64(after)),
                      &list.items, &list.count);
 
     if (r == 0)
@@ -117,11 +117,11 @@ int store_job_waits(struct tx *tx, struct str holder, int64_t epoch, bool *ret)
     return r;
 }
 
-int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limit, struct job_list *ret)
+int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t after, int64_t limit, struct job_list *ret)
 {
-    static const struct query find = {"SELECT {c} FROM job" PICK_WHERE " ORDER BY id LIMIT $3", &job_table};
+    static const struct query find = {"SELECT {c} FROM job" PICK_WHERE " AND job.id > $4 ORDER BY id LIMIT $3", &job_table};
     struct job_list list = {0};
-    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(limit)), &list.items, &list.count);
+    int r = rows_all(tx, &find, ARGS(V_STR(holder), V_I64(epoch), V_I64(limit), V_I64(after)), &list.items, &list.count);
 
     if (r == 0)
         r = take_over(tx, &list, holder, epoch);
@@ -130,12 +130,16 @@ int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limi
     return r;
 }
 
-int store_job_poke_host(struct tx *tx, struct str host_id)
+int store_job_poke_unheld(struct tx *tx, struct str holder, int64_t epoch)
 {
+    /* CASE: job by job, for they are fewer than the instances, which a join would read whole. */
     static const struct query query = {
-        "UPDATE job SET poked = 1 WHERE state = 0 AND instance_id IN (SELECT id FROM instance WHERE host_id = $1)", NULL};
+        "UPDATE job SET poked = 1 WHERE state = 0 AND holder = $1 AND epoch = $2 AND CASE WHEN EXISTS (SELECT 1 FROM instance JOIN"
+        " host ON host.id = instance.host_id WHERE instance.id = job.instance_id AND (host.holder IS NULL OR host.holder <> $1 OR"
+        " host.epoch <> $2)) THEN 1 ELSE 0 END = 1",
+        NULL};
 
-    return rows_change(tx, &query, ARGS(V_STR(host_id)), NULL);
+    return rows_change(tx, &query, ARGS(V_STR(holder), V_I64(epoch)), NULL);
 }
 
 int store_job_poke(struct tx *tx, int64_t id)

@@ -13,7 +13,7 @@
 #define MIGRATION_TEXT_BYTES (64u * 1024)
 
 /* Numbers of states stand in partial indices below. */
-static_assert(JOB_STATE_ACTIVE == 0 && DISK_STATUS_IN_USE == 0, "schema");
+static_assert(JOB_STATE_ACTIVE == 0 && DISK_STATUS_IN_USE == 0 && HOST_STATE_UP == 0, "schema");
 
 /*
  * `instance` holds what changes with each state, `instance_doc` the rest: a stop rewrites 150
@@ -225,6 +225,11 @@ static const char deployment_sets[] =
     "ALTER TABLE instance_doc ADD COLUMN deployment_group_no BIGINT NOT NULL DEFAULT 0;"
     "CREATE INDEX doc_deployment_set ON instance_doc (deployment_set_id, id) WHERE deployment_set_id IS NOT NULL;";
 
+/* The choice of a host: of those that may take anything, a zone's by what memory is free. */
+static const char host_room[] =
+    "CREATE INDEX host_room ON host (region_id, zone_id, (memory_mib - used_memory_mib) DESC, id)"
+    " WHERE state = 0 AND used_vcpus < vcpus;";
+
 struct migration {
     const char *texts[4];
     bool beside; /* nodes that don't know it may go on writing: all that it adds has a default that is true of what they write */
@@ -239,6 +244,7 @@ static const struct migration migrations[] = {
     {{disk_life}, false},
     {{host_leases}, false},
     {{deployment_sets}, false},
+    {{host_room}, true},
 };
 
 /* How many migrations a program has to know to write what ours writes. */

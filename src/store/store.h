@@ -150,6 +150,8 @@ struct instance_list {
  */
 int store_instance_find(struct tx *tx, const struct instance_filter *filter, const struct page *page, bool hot_only,
                         struct instance_list *ret) must_check;
+/* How many the account has, in all regions: a tally, exact within a batch, too. */
+int store_instance_count(struct tx *tx, struct str account_id, int64_t *ret) must_check;
 /* Every instance with a host, for reconciling (keyset by id). */
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
 /* Those that have their place at the host (keyset by id). Looks at all rows: no index has a column that a stop writes. */
@@ -174,19 +176,23 @@ int store_job_get(struct tx *tx, int64_t id, struct job **ret) must_check;
 int store_job_insert(struct tx *tx, const struct job *job) must_check;
 /* Writes step, attempts, state, error, deadline, finished, force and incarnation where id, holder and epoch agree. -E_FENCED when they don't. */
 int store_job_save(struct tx *tx, const struct job *job) must_check;
-/* Takes over, for (holder, epoch), up to `limit` active jobs whose holder's lease has run out at `now` or is an older epoch of this holder. */
-int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t limit, struct job_list *ret) must_check;
+/*
+ * Takes over, for (holder, epoch), up to `limit` active jobs above the id `after` (0: all) whose holder's lease has run out at `now` or is
+ * an older epoch of this holder.
+ */
+int store_job_claim(struct tx *tx, struct str holder, int64_t epoch, usec_t now, int64_t after, int64_t limit,
+                    struct job_list *ret) must_check;
 /*
  * Where several nodes share the store: takes over, for (holder, epoch), up to `limit` active jobs of the hosts that it holds, which
- * another has, nobody has or somebody has poked, and those of no host that no living node has.
+ * another has, nobody has or somebody has poked, and those of no host that no living node has. `after`: as above.
  */
-int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t limit, struct job_list *ret) must_check;
+int store_job_pick(struct tx *tx, struct str holder, int64_t epoch, int64_t after, int64_t limit, struct job_list *ret) must_check;
 /* Would store_job_pick find any? */
 int store_job_waits(struct tx *tx, struct str holder, int64_t epoch, bool *ret) must_check;
 /* Its row was changed by a node that does not have it: the one that has it picks it up again. */
 int store_job_poke(struct tx *tx, int64_t id) must_check;
-/* The same for all active jobs of a host: whoever holds it picks them up, also if it had them before. */
-int store_job_poke_host(struct tx *tx, struct str host_id) must_check;
+/* The same for all active jobs that are signed by (holder, epoch) while it does not hold their host: should it take that, it picks them up. */
+int store_job_poke_unheld(struct tx *tx, struct str holder, int64_t epoch) must_check;
 /* Newest first; state -1: all. `after`: id, 0: from the start. */
 int store_job_find(struct tx *tx, int state, int64_t after, int64_t limit, struct job_list *ret) must_check;
 /* Removes finished jobs that ended before `before`. */
@@ -229,6 +235,18 @@ int store_key_purge(struct tx *tx, usec_t now, int64_t limit) must_check;       
 int store_host_insert(struct tx *tx, const struct host *host) must_check; /* -E_EXISTS */
 int store_host_get(struct tx *tx, struct str id, struct host **ret) must_check;
 int store_host_list(struct tx *tx, struct host **ret, size_t *ret_count) must_check;
+struct host_room {
+    struct str region_id;
+    struct str zone_id; /* absent: any, for every host has one */
+    int64_t vcpus;
+    int64_t memory_mib;
+    int64_t each_zone; /* how many of a zone at most */
+};
+/*
+ * The hosts that are up and have that room, of each zone those with the most memory free, ties by id. An index leads to them: ten
+ * thousand hosts cost what ten do, but for those with more memory free whose vCPUs, though not all taken, are too few.
+ */
+int store_host_roomy(struct tx *tx, const struct host_room *room, struct host **ret, size_t *ret_count) must_check;
 int store_host_save(struct tx *tx, const struct host *host) must_check;   /* all but the reservations */
 int store_host_delete(struct tx *tx, struct str id) must_check;
 /* Adds to (or, negative, takes from) what is reserved, in one statement; -E_LIMIT when it would pass the capacity. */

@@ -82,3 +82,18 @@ int tally_get(struct tx *tx, struct str account_id, struct str region_id, int st
     *ret = n;
     return 0;
 }
+
+int store_instance_count(struct tx *tx, struct str account_id, int64_t *ret)
+{
+    static const struct query query = {"SELECT CAST(SUM(n) AS BIGINT) FROM tally WHERE account_id = $1", NULL};
+    int64_t n = 0;
+    int r = rows_number(tx, &query, ARGS(V_STR(account_id)), 0, &n);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < tx->tally_count; i++)
+        for (int state = 0; state < INSTANCE_STATE_COUNT && str_eq(tx->tally[i]->account_id, account_id); state++)
+            n += tx->tally[i]->added[state];
+    *ret = n;
+    return 0;
+}

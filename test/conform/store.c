@@ -186,6 +186,8 @@ static void test_engine_lists(void **state)
     in_write(expiry_body);
 }
 
+#include "conform/store_count.c"
+
 /* ── jobs and nodes ── */
 
 static int job_body(struct tx *tx, struct fixture *f)
@@ -226,15 +228,17 @@ static int job_body(struct tx *tx, struct fixture *f)
 
     /* Another node can't have it while the lease lasts; its own later epoch can. */
     ok(store_node_take(tx, STR("n2"), 9000, &first));
-    ok(store_job_claim(tx, STR("n2"), first, 2999, 10, &list));
+    ok(store_job_claim(tx, STR("n2"), first, 2999, 0, 10, &list));
     assert_int_equal(list.count, 0);
-    ok(store_job_claim(tx, STR("n1"), second, 2999, 10, &list));
+    ok(store_job_claim(tx, STR("n1"), second, 2999, 0, 10, &list));
     assert_int_equal(list.count, 1);
     assert_int_equal(list.items[0].epoch, second);
     assert_int_equal(store_job_save(tx, got), -E_FENCED); /* still of the older epoch */
-    ok(store_job_claim(tx, STR("n1"), second, 2999, 10, &list));
+    ok(store_job_claim(tx, STR("n1"), second, 2999, 0, 10, &list));
     assert_int_equal(list.count, 0);
-    ok(store_job_claim(tx, STR("n2"), first, 3000, 10, &list));
+    ok(store_job_claim(tx, STR("n2"), first, 3000, 100, 10, &list)); /* behind it there is none */
+    assert_int_equal(list.count, 0);
+    ok(store_job_claim(tx, STR("n2"), first, 3000, 99, 10, &list));
     assert_int_equal(list.count, 1);
     assert_same(list.items[0].holder, STR("n2"));
 
@@ -333,45 +337,7 @@ static void test_tenant(void **state)
     in_write(tenant_body);
 }
 
-static int host_body(struct tx *tx, struct fixture *f)
-{
-    struct host host = {.id = STR("host-1"),
-                        .url = STR("sim:"),
-                        .region_id = REGION,
-                        .vcpus = 8,
-                        .memory_mib = 100};
-    struct host *got = NULL;
-    size_t count = 0;
-
-    (void)f;
-    ok(store_host_insert(tx, &host));
-    assert_int_equal(store_host_insert(tx, &host), -E_EXISTS);
-    ok(store_host_reserve(tx, host.id, 6, 60));
-    assert_int_equal(store_host_reserve(tx, host.id, 3, 1), -E_LIMIT);
-    assert_int_equal(store_host_reserve(tx, host.id, 1, 41), -E_LIMIT);
-    assert_int_equal(store_host_reserve(tx, host.id, -7, 0), -E_LIMIT);
-    assert_int_equal(store_host_reserve(tx, STR("host-2"), 1, 1), -E_NOT_FOUND);
-    host.vcpus = 4; /* less than what is reserved: giving back still works */
-    host.state = HOST_STATE_DOWN;
-    ok(store_host_save(tx, &host));
-    ok(store_host_reserve(tx, host.id, -1, -10));
-    ok(store_host_list(tx, &got, &count));
-    assert_int_equal(count, 1);
-    assert_int_equal(got->used_vcpus, 5);
-    assert_int_equal(got->used_memory_mib, 50);
-    assert_int_equal(got->vcpus, 4);
-    assert_int_equal(got->state, HOST_STATE_DOWN);
-    ok(store_host_delete(tx, host.id));
-    assert_int_equal(store_host_get(tx, host.id, &got), -E_NOT_FOUND);
-    assert_int_equal(store_host_delete(tx, host.id), -E_NOT_FOUND);
-    return 0;
-}
-
-static void test_host(void **state)
-{
-    (void)state;
-    in_write(host_body);
-}
+#include "conform/store_host.c"
 
 /* ── disks ── */
 
@@ -881,7 +847,7 @@ static int conform_store(const char *name, const struct db_driver *driver)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),         cmocka_unit_test(test_instance),
-        cmocka_unit_test(test_engine_lists), cmocka_unit_test(test_job),
+        cmocka_unit_test(test_engine_lists), cmocka_unit_test(test_count_of_an_account), cmocka_unit_test(test_job),
         cmocka_unit_test(test_tenant),       cmocka_unit_test(test_host),
         cmocka_unit_test(test_disk),         cmocka_unit_test(test_network),
         cmocka_unit_test(test_tag),          cmocka_unit_test(test_segment),

@@ -577,7 +577,7 @@ static int remove_all(struct tx *tx, void *arg)
     struct job_list jobs;
 
     STEP(store_instance_get(tx, story->inst.id, &inst));
-    STEP(store_job_claim(tx, STR("n1"), 2, tx_now(tx), 10, &jobs));
+    STEP(store_job_claim(tx, STR("n1"), 2, tx_now(tx), 0, 10, &jobs));
     assert_int_equal(jobs.count, 1);
     jobs.items[0].state = JOB_STATE_DONE;
     jobs.items[0].epoch = 2;

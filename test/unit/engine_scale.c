@@ -97,7 +97,7 @@ static int place_hundred(struct tx *tx, void *arg)
         struct instance inst = {
             .region_id = STR("cn-hangzhou"), .zone_id = placing->zone_id, .type_id = STR("ecs.t5-lc1m1.small")};
 
-        r = holdings_place(tx, &inst, &placing->world->fail);
+        r = holdings_place(tx, &inst, &inst, &placing->world->fail);
         if (i == 0)
             placing->first = arena_str(&placing->world->arena, inst.host_id);
     }

@@ -82,7 +82,7 @@ def bench_stop(folder, options):
 
 def bench_postgres(folder, options):
     """Durable stops on PostgreSQL, alone, with a standby, of two nodes; and on SQLite beside them."""
-    postgres.bench(folder, options.instances // 20)
+    postgres.bench(folder, options.instances // 30)
 
 
 def bench_cycles(folder, options):

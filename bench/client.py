@@ -156,9 +156,9 @@ def wait_for_port(port, seconds=10):
 
 
 class Daemon:
-    """ecsd on a data folder of its own."""
+    """ecsd on a data folder of its own; `like`: another node of the same store, whose key it takes."""
 
-    def __init__(self, *options, data=None):
+    def __init__(self, *options, data=None, like=None):
         self.own = data is None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="ecsd-bench-"))
         (self.data / "endpoint").unlink(missing_ok=True)
@@ -171,11 +171,13 @@ class Daemon:
             time.sleep(0.0005)
         self.ready_ms = (time.perf_counter() - self.started) * 1e3
         self.address = (self.data / "endpoint").read_text().split("//")[1].strip().rstrip("/")
+        self.key, self.secret = (like.key, like.secret) if like else self.read_credentials()
+        self.connection = None
+
+    def read_credentials(self):
         words = dict(line.split("=", 1) for line in (self.data / "credentials").read_text().splitlines() if "=" in line)
         words = {k.strip().lower(): v.strip() for k, v in words.items()}
-        self.key = next(v for k, v in words.items() if k.endswith("id"))
-        self.secret = next(v for k, v in words.items() if k.endswith("secret"))
-        self.connection = None
+        return (next(v for k, v in words.items() if k.endswith("id")), next(v for k, v in words.items() if k.endswith("secret")))
 
     def sign(self, action, stamp=None, **params):
         return signed(self.address, self.key, self.secret, action, params, stamp)

@@ -3,7 +3,7 @@
 """Measures ecsd beside nginx `return 200`, in one run, and prints its method.
 
     bench/run.py [--instances 60000] [--seconds 5] [--pages 1000,100000,1000000]
-                 [--only start,stop,cycles,status,thousand,recovery,memory,pages,moto]
+                 [--only start,stop,postgres,cycles,status,thousand,recovery,memory,pages,moto]
 """
 
 import argparse
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import client
+import postgres
 
 IMAGE = "debian_12_6_x64_20G_alibase_20240711.vhd"
 METHOD = """\
@@ -77,6 +78,11 @@ def bench_stop(folder, options):
         print(f"{'':<62}all of them Stopped {took:.2f} s after the last 200; still Running: {daemon.count('Running')}")
     finally:
         daemon.close()
+
+
+def bench_postgres(folder, options):
+    """Durable stops on PostgreSQL, alone, with a standby, of two nodes; and on SQLite beside them."""
+    postgres.bench(folder, options.instances // 30)
 
 
 def bench_cycles(folder, options):
@@ -244,7 +250,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--pages", type=lambda text: [int(n) for n in text.split(",")], default=[1000, 100000, 1000000])
     parser.add_argument("--only", type=lambda text: text.split(","), 
-                        default=["start", "stop", "cycles", "status", "thousand", "recovery", "memory", "pages", "moto"])
+                        default=["start", "stop", "postgres", "cycles", "status", "thousand", "recovery", "memory", "pages", "moto"])
     options = parser.parse_args()
 
     subprocess.run([client.ROOT / "tools/setup.sh", "bench"], check=True)

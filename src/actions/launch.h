@@ -91,8 +91,8 @@ int launch_run(struct action *act, const struct launch *launch, struct str_list 
 
 /* The set, its members, the group. */
 int launch_check_set(struct action *act, struct launch_plan *plan) must_check;
-/* As place_choose, for the first instance. */
-struct host *launch_choose_host(const struct launch_plan *plan, struct host *hosts, size_t count);
+/* For the first instance. *ret NULL: there is none. */
+int launch_choose_host(struct action *act, const struct launch_plan *plan, struct host **ret) must_check;
 /* Why launch_choose_host found none: the set is full wherever the call lets it be, or there is no stock. Never 0. */
 int launch_no_host(struct action *act, const struct launch_plan *plan) must_check;
 /* What the set takes in the plan's zone bounds Amount. */

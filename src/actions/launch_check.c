@@ -47,14 +47,11 @@ static int check_image(struct action *act, struct launch_plan *plan)
 /* The zone that the system chooses when the call leaves it open: one with room. */
 static int choose_zone(struct action *act, const struct launch_plan *plan, struct str *ret)
 {
-    struct host_room room = {plan->launch->region_id, plan->launch->zone_id, plan->type->vcpus, plan->type->memory_mib, 1};
-    struct host *hosts, *host;
-    size_t count;
-    int r = store_host_roomy(act->tx, &room, &hosts, &count);
+    struct host *host;
+    int r = launch_choose_host(act, plan, &host);
 
     if (r < 0)
-        return action_failed(act, r);
-    host = launch_choose_host(plan, hosts, count);
+        return r;
     if (!host)
         return launch_no_host(act, plan);
     *ret = host->zone_id;

@@ -38,14 +38,26 @@ int launch_check_set(struct action *act, struct launch_plan *plan)
     return check_group_no(act, plan);
 }
 
-struct host *launch_choose_host(const struct launch_plan *plan, struct host *hosts, size_t count)
+int launch_choose_host(struct action *act, const struct launch_plan *plan, struct host **ret)
 {
     const struct launch *launch = plan->launch;
+    const struct host_room room = {.region_id = launch->region_id,
+                                   .zone_id = launch->zone_id,
+                                   .vcpus = plan->type->vcpus,
+                                   .memory_mib = plan->type->memory_mib,
+                                   .each_zone = plan->spread.set ? SPREAD_HOSTS : 1};
     int64_t group_no = plan->deployment_group_no;
+    struct host *hosts;
+    size_t count;
+    int r = store_host_roomy(act->tx, &room, &hosts, &count);
 
-    if (!plan->spread.set)
-        return place_choose(hosts, count, launch->region_id, launch->zone_id, plan->type);
-    return spread_choose(&plan->spread, hosts, count, launch->region_id, launch->zone_id, plan->type, &group_no);
+    if (r < 0)
+        return action_failed(act, r);
+    if (plan->spread.set)
+        *ret = spread_choose(&plan->spread, hosts, count, launch->region_id, launch->zone_id, plan->type, &group_no);
+    else
+        *ret = place_choose(hosts, count, launch->region_id, launch->zone_id, plan->type);
+    return 0;
 }
 
 int launch_no_host(struct action *act, const struct launch_plan *plan)

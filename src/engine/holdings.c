@@ -3,6 +3,7 @@
 #include "base/bug.h"
 #include "engine/lease.h"
 #include "model/place.h"
+#include "model/spread.h"
 
 /*
  * The system's public addresses: the block that RFC 2544 sets aside for measurements, so that they never meet a real
@@ -15,16 +16,17 @@
 /* Taken neighbours that are skipped in one order; beyond that the block counts as sold out. */
 #define PUBLIC_TRIES 4096
 
-/*
- * Where `full` may go: the best host of each zone, which is all that the choice needs; the rules of a deployment set may ask for
- * any.
- */
+/* Where `full` may go: of each zone the best host, and in a deployment set as many as its members may bar besides. */
 static int find_room(struct tx *tx, const struct instance *full, struct host **ret, size_t *ret_count)
 {
     const struct instance_type *type = instance_type_of(full);
-    struct host_room room = {full->region_id, full->zone_id, type->vcpus, type->memory_mib, 1};
+    const struct host_room room = {.region_id = full->region_id,
+                                   .zone_id = full->zone_id,
+                                   .vcpus = type->vcpus,
+                                   .memory_mib = type->memory_mib,
+                                   .each_zone = str_empty(full->deployment_set_id) ? 1 : SPREAD_HOSTS};
 
-    return str_empty(full->deployment_set_id) ? store_host_roomy(tx, &room, ret, ret_count) : store_host_list(tx, ret, ret_count);
+    return store_host_roomy(tx, &room, ret, ret_count);
 }
 
 int holdings_place(struct tx *tx, struct instance *inst, struct instance *full, struct fail *fail)

@@ -381,6 +381,7 @@ static void submit(struct request *request, gateway_suspend_fn suspend, gateway_
     wc->write.run = write_run;
     wc->write.done = write_done;
     wc->write.repeats = !request->call->operator_socket; /* an operator's may reach beyond the store */
+    wc->write.about = params_get(&request->params, STR("InstanceId"));
     suspend(arg);
     r = store_submit(request->gateway->settings.store, &wc->write);
     if (r < 0)

@@ -15,6 +15,8 @@
 
 #define SPREAD_GROUPS_MAX 7
 #define SPREAD_GROUP_MEMBERS 20
+/* Of a zone's hosts, the best first, so many have one among them that no member bars. */
+#define SPREAD_HOSTS (SPREAD_GROUPS_MAX * SPREAD_GROUP_MEMBERS + 1)
 
 struct spread {
     const struct deployment_set *set;

@@ -50,6 +50,16 @@ struct shadow {
     int state;
 };
 
+/* Read at the batch's start, of an instance that one of its writes is about. */
+struct ahead {
+    struct instance inst;    /* the hot columns */
+    usec_t segment_start_us; /* of the newest; -1: there is none */
+    usec_t segment_end_us;
+    bool disk_busy;
+    bool knows_instance; /* nothing has changed it since */
+    bool knows_segment;
+};
+
 /*
  * Where to go back to. The database gets a savepoint at the first change only, and one for all
  * levels that were waiting for it: they mean the same place. `savepoint` is its number, the outermost
@@ -92,6 +102,9 @@ struct tx {
     struct shadow shadows[TX_SHADOWS];
     size_t shadow_next;
     bool tenants_changed; /* by this batch, perhaps undone */
+    struct map ahead;     /* id → struct ahead */
+    bool ahead_knows_disks;
+    usec_t nonce_floor_us; /* the stored one; -1: not asked for in this transaction */
     struct tx *next_free; /* readers */
 };
 
@@ -155,10 +168,22 @@ int tx_touch(struct tx *tx) must_check;
 int tx_check(struct tx *tx, int result);
 
 /* turn.c. Around a batch on a shared store: takes over what the others have done, and hands on what we have. */
-void turn_begin(struct tx *tx);
+int turn_begin(struct tx *tx, const struct write *list) must_check;
 void turn_end(struct tx *tx);
 /* An account or a key has changed: those who remember ask again. `to`: all nodes' number of it. */
 void tenants_moved(struct store *store, int64_t to);
+
+/* ahead.c. For a store whose answers are far away: reads what the writes will ask for; nothing of another transaction stays. */
+int ahead_read(struct tx *tx, const struct write *list) must_check;
+void ahead_forget(struct tx *tx);
+/* false, NULL: not known, or not any more. */
+bool ahead_instance(struct tx *tx, struct str id, struct instance **ret);
+const struct ahead *ahead_segment(const struct tx *tx, struct str id);
+const struct ahead *ahead_disks(const struct tx *tx, struct str id);
+/* Called by who changes such rows. */
+void ahead_changed_instance(struct tx *tx, struct str id);
+void ahead_changed_segment(struct tx *tx, struct str id);
+void ahead_changed_disks(struct tx *tx);
 
 /* gate.c */
 int nonce_flush(struct tx *tx) must_check;

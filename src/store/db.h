@@ -68,6 +68,7 @@ struct turn {
 struct db {
     const struct db_ops *ops;
     struct turn turn; /* all 0 where nobody shares */
+    bool doubt;       /* a posted change has failed: the transaction is over, and which write's it was is not known */
     struct {
         const struct query *query;
         struct stmt *stmt;
@@ -94,6 +95,8 @@ struct db_ops {
     int (*prepare)(struct db *db, const char *sql, struct stmt **ret); /* once per query */
     int (*bind)(struct db *db, struct stmt *stmt, const struct value *values, size_t count);
     int (*step)(struct db *db, struct stmt *stmt);   /* 1: a row, 0: the end, or -E_… */
+    /* A change of that many rows, as a step whose outcome a later call may tell: `doubt`. NULL: waiting costs nothing. */
+    int (*post)(struct db *db, struct stmt *stmt, int64_t rows);
     void (*reset)(struct db *db, struct stmt *stmt); /* ready for the next bind */
     void (*column)(struct db *db, struct stmt *stmt, size_t index, struct value *ret);
     size_t (*columns)(struct db *db, struct stmt *stmt); /* of the row that it stands at */

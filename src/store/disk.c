@@ -36,9 +36,11 @@ int store_disk_insert(struct tx *tx, const struct disk *disk)
         "INSERT INTO disk_tally (account_id, n) VALUES ($1, 1) ON CONFLICT (account_id) DO UPDATE "
         "SET n = disk_tally.n + 1",
         NULL};
-    int r = rows_insert(tx, &query, disk);
+    int r;
 
-    return r < 0 ? r : rows_change(tx, &count, ARGS(V_STR(disk->account_id)), NULL);
+    ahead_changed_disks(tx);
+    r = rows_post_row(tx, &query, disk, NO_ARGS, -E_EXISTS);
+    return r < 0 ? r : rows_post(tx, &count, ARGS(V_STR(disk->account_id)), -E_NOT_FOUND);
 }
 
 int store_disk_get(struct tx *tx, struct str id, struct disk **ret)
@@ -50,8 +52,10 @@ int store_disk_save(struct tx *tx, const struct disk *disk)
 {
     static const struct query query = {"UPDATE disk SET {s} WHERE id = {1}", &disk_table};
     int64_t changed = 0;
-    int r = rows_save(tx, &query, disk, ARGS(V_STR(disk->id)), &changed);
+    int r;
 
+    ahead_changed_disks(tx);
+    r = rows_save(tx, &query, disk, ARGS(V_STR(disk->id)), &changed);
     return r < 0 ? r : changed == 0 ? -E_NOT_FOUND : 0;
 }
 
@@ -62,8 +66,10 @@ int store_disk_delete(struct tx *tx, struct str id)
         "UPDATE disk_tally SET n = n - 1 WHERE account_id = (SELECT account_id FROM disk WHERE id "
         "= $1)",
         NULL};
-    int r = rows_change(tx, &count, ARGS(V_STR(id)), NULL);
+    int r;
 
+    ahead_changed_disks(tx);
+    r = rows_change(tx, &count, ARGS(V_STR(id)), NULL);
     return r < 0 ? r : rows_must_change(tx, &query, ARGS(V_STR(id)));
 }
 
@@ -88,11 +94,12 @@ int store_disk_busy(struct tx *tx, struct str instance_id, bool *ret)
     /* The partial index disk_busy answers: nearly always it is empty. */
     static const struct query query = {
         "SELECT 1 FROM disk WHERE instance_id = $1 AND status <> 0 LIMIT 1", NULL};
+    const struct ahead *known = ahead_disks(tx, instance_id);
     int64_t found = 0;
-    int r = rows_number(tx, &query, ARGS(V_STR(instance_id)), 0, &found);
+    int r = known ? 0 : rows_number(tx, &query, ARGS(V_STR(instance_id)), 0, &found);
 
     if (r == 0)
-        *ret = found != 0;
+        *ret = known ? known->disk_busy : found != 0;
     return r;
 }
 

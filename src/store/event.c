@@ -20,7 +20,7 @@ int store_event_add(struct tx *tx, const struct event *event)
 
     if (row.id == 0)
         row.id = env_sequence(tx->store->env);
-    return rows_insert(tx, &query, &row);
+    return rows_post_row(tx, &query, &row, NO_ARGS, -E_EXISTS);
 }
 
 int store_event_list(struct tx *tx, int64_t after, struct str instance_id, int64_t limit,
@@ -70,7 +70,7 @@ int store_system_event_add(struct tx *tx, const struct system_event *event)
     static const struct query query = {
         "INSERT INTO system_event ({c}) VALUES ({v}) ON CONFLICT DO NOTHING", &system_table};
 
-    return rows_insert(tx, &query, event);
+    return rows_post_row(tx, &query, event, NO_ARGS, -E_EXISTS);
 }
 
 static bool system_event_matches(const void *filter_of, const void *row)

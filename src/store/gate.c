@@ -29,18 +29,27 @@ static void digest_of(struct arena *arena, struct str key_id, struct str nonce,
     memcpy(digest, all, NONCE_DIGEST_BYTES);
 }
 
-/* The set in memory knows what this node has seen, and the floor at its start. */
+/* Another node's may be above ours. */
+static int is_below_floor(struct tx *tx, usec_t stamp_us, bool *ret)
+{
+    int r = tx->nonce_floor_us < 0 ? store_number_get(tx, NONCE_FLOOR, &tx->nonce_floor_us) : 0;
+
+    *ret = stamp_us < tx->nonce_floor_us;
+    return r;
+}
+
+/* The set in memory knows what this node has seen. Where rows are posted, nonce_flush finds out what others have. */
 static int put_elsewhere(struct tx *tx, const struct nonce_row *row)
 {
-    static const struct query query = {
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM nonce WHERE stamp_us = $1 AND digest = $2 AND expires_us > $3)"
-        " OR EXISTS (SELECT 1 FROM number WHERE name = $4 AND value > $1) THEN 1 ELSE 0 END",
-        NULL};
+    static const struct query query = {"SELECT 1 FROM nonce WHERE stamp_us = $1 AND digest = $2 AND expires_us > $3", NULL};
     struct str digest = str_slice((const char *)row->digest, NONCE_DIGEST_BYTES);
     int64_t used = 0;
-    int r = rows_number(tx, &query, ARGS(V_I64(row->stamp_us), V_BLOB(digest), V_I64(tx->now), V_STR(NONCE_FLOOR)), 0, &used);
+    bool below;
+    int r = is_below_floor(tx, row->stamp_us, &below);
 
-    return r == 0 && used ? -E_EXISTS : r;
+    if (r == 0 && !below && !rows_are_posted(tx))
+        r = rows_number(tx, &query, ARGS(V_I64(row->stamp_us), V_BLOB(digest), V_I64(tx->now)), 0, &used);
+    return r == 0 && (below || used) ? -E_EXISTS : r;
 }
 
 int store_nonce_put(struct tx *tx, struct str key_id, struct str nonce, usec_t stamp_us,
@@ -73,24 +82,33 @@ static int by_key(const void *a, const void *b)
     return memcmp(x->digest, y->digest, NONCE_DIGEST_BYTES);
 }
 
+/* An expired row with the same stamp may still be there: the gateway's clock window has refused such a call before. */
+#define NONCE_ADD                                                                                                                  \
+    "INSERT INTO nonce (stamp_us, digest, expires_us) VALUES ($1, $2, $3)"                                                         \
+    " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us"
+
+/* When another node has taken it, no row is met: then the batch is run again, and its own call hears of it. */
+static int nonce_add(struct tx *tx, const struct nonce_row *row)
+{
+    static const struct query looked_at = {NONCE_ADD, NULL};
+    static const struct query unseen = {NONCE_ADD " WHERE nonce.expires_us <= $4", NULL};
+    struct str digest = str_slice((const char *)row->digest, NONCE_DIGEST_BYTES);
+    const struct value args[] = {V_I64(row->stamp_us), V_BLOB(digest), V_I64(row->expires_us), V_I64(tx->now)};
+
+    if (rows_are_posted(tx))
+        return rows_post(tx, &unseen, args, 4, -E_EXISTS);
+    return rows_change(tx, &looked_at, args, 3, NULL);
+}
+
 int nonce_flush(struct tx *tx)
 {
-    /* An expired row with the same stamp may still be there: the gateway's clock window has refused
-     * such a call before. */
-    static const struct query query = {
-        "INSERT INTO nonce (stamp_us, digest, expires_us) VALUES ($1, $2, $3)"
-        " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us",
-        NULL};
 
     if (BUG(nonce_forgotten))
         return 0;
     if (tx->nonce_count > 1)
         qsort(tx->nonces, tx->nonce_count, sizeof(*tx->nonces), by_key);
     for (size_t i = 0; i < tx->nonce_count; i++) {
-        const struct nonce_row *row = &tx->nonces[i];
-        struct str digest = str_slice((const char *)row->digest, NONCE_DIGEST_BYTES);
-        int r = rows_change(
-            tx, &query, ARGS(V_I64(row->stamp_us), V_BLOB(digest), V_I64(row->expires_us)), NULL);
+        int r = nonce_add(tx, &tx->nonces[i]);
 
         if (r < 0)
             return r;
@@ -128,6 +146,8 @@ int nonce_load(struct store *store, struct tx *tx)
  */
 int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
 {
+    /* Asked for alone: a driver may fetch all rows that a query has, and nearly always the first says that none is due. */
+    static const struct query first = {"SELECT expires_us FROM nonce ORDER BY stamp_us, digest LIMIT 1", NULL};
     static const struct query oldest = {
         "SELECT stamp_us, digest, expires_us FROM nonce ORDER BY stamp_us, digest LIMIT $1", NULL};
     static const struct query remove = {"DELETE FROM nonce WHERE (stamp_us, digest) <= ($1, $2)",
@@ -136,9 +156,13 @@ int store_nonce_purge(struct tx *tx, usec_t now, int64_t limit)
     struct str last = {digest, 0};
     usec_t stamp = 0;
     usec_t floor_us = 0;
+    usec_t due = 0;
     struct rows rows;
-    int r = rows_start(tx, &oldest, ARGS(V_I64(limit)), &rows);
+    int r = rows_number(tx, &first, NO_ARGS, USEC_NEVER, &due);
 
+    if (r < 0 || due > now)
+        return r;
+    r = rows_start(tx, &oldest, ARGS(V_I64(limit)), &rows);
     if (r < 0)
         return r;
     while ((r = rows_next(&rows)) > 0 && rows_i64(&rows, 2) <= now) {

@@ -141,7 +141,8 @@ static int stored_state(struct tx *tx, const struct instance *inst, int *ret)
 
 static int get(struct tx *tx, const struct query *query, struct str id, struct instance **ret)
 {
-    int r = rows_one(tx, query, ARGS(V_STR(id)), ret);
+    bool known = query == &instance_query_hot && ahead_instance(tx, id, ret);
+    int r = known ? 0 : rows_one(tx, query, ARGS(V_STR(id)), ret);
 
     if (r == 0)
         instance_remember(tx, *ret);
@@ -168,14 +169,14 @@ int store_instance_insert(struct tx *tx, const struct instance *inst)
         &doc_table};
 
     assert(inst->id.len > 0 && inst->account_id.len > 0 && inst->region_id.len > 0);
-    int r = rows_insert(tx, &hot, inst);
+    int r = rows_post_row(tx, &hot, inst, NO_ARGS, -E_EXISTS);
     if (r < 0)
         return r;
-    r = rows_save(tx, &doc, inst,
-                  ARGS(V_STR(inst->id), V_STR(inst->account_id), V_STR(inst->region_id),
-                       V_STR(inst->zone_id), V_STR(inst->type_id),
-                       V_STR(instance_family_of(inst->type_id))),
-                  NULL);
+    r = rows_post_row(tx, &doc, inst,
+                      ARGS(V_STR(inst->id), V_STR(inst->account_id), V_STR(inst->region_id),
+                           V_STR(inst->zone_id), V_STR(inst->type_id),
+                           V_STR(instance_family_of(inst->type_id))),
+                      -E_EXISTS);
     if (r < 0)
         return r;
     tally_add(tx, inst->account_id, inst->region_id, inst->state, 1);
@@ -187,17 +188,17 @@ int store_instance_save(struct tx *tx, struct instance *inst)
 {
     static const struct query query = {"UPDATE instance SET {s} WHERE id = {1} AND version = {2}",
                                        &set_table};
-    int64_t changed = 0;
     int before = 0;
     int r = stored_state(tx, inst, &before);
 
     if (r < 0)
         return r;
+    ahead_changed_instance(tx, inst->id);
     inst->version++;
-    r = rows_save(tx, &query, inst, ARGS(V_STR(inst->id), V_I64(inst->version - 1)), &changed);
-    if (r < 0 || changed == 0) {
+    r = rows_post_row(tx, &query, inst, ARGS(V_STR(inst->id), V_I64(inst->version - 1)), -E_CONFLICT);
+    if (r < 0) {
         inst->version--;
-        return r < 0 ? r : -E_CONFLICT;
+        return r;
     }
     if (before != inst->state) {
         tally_add(tx, inst->account_id, inst->region_id, before, -1);
@@ -211,13 +212,9 @@ int store_instance_save_doc(struct tx *tx, const struct instance *inst)
 {
     static const struct query query = {
         "UPDATE instance_doc SET {s}, of_type = {2}, of_family = {3} WHERE id = {1}", &doc_table};
-    int64_t changed = 0;
-    int r = rows_save(
-        tx, &query, inst,
-        ARGS(V_STR(inst->id), V_STR(inst->type_id), V_STR(instance_family_of(inst->type_id))),
-        &changed);
 
-    return r < 0 ? r : changed == 0 ? -E_NOT_FOUND : 0;
+    return rows_post_row(tx, &query, inst, ARGS(V_STR(inst->id), V_STR(inst->type_id), V_STR(instance_family_of(inst->type_id))),
+                         -E_NOT_FOUND);
 }
 
 int store_instance_delete(struct tx *tx, const struct instance *inst)
@@ -229,6 +226,7 @@ int store_instance_delete(struct tx *tx, const struct instance *inst)
 
     if (r < 0)
         return r;
+    ahead_changed_instance(tx, inst->id);
     r = rows_must_change(tx, &hot, ARGS(V_STR(inst->id), V_I64(inst->version)));
     if (r < 0)
         return r == -E_NOT_FOUND ? -E_CONFLICT : r;

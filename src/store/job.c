@@ -40,7 +40,7 @@ int store_job_insert(struct tx *tx, const struct job *job)
                                        &job_table};
 
     assert(job->id > 0);
-    return rows_insert(tx, &query, job);
+    return rows_post_row(tx, &query, job, NO_ARGS, -E_EXISTS);
 }
 
 int store_job_save(struct tx *tx, const struct job *job)
@@ -54,13 +54,12 @@ int store_job_save(struct tx *tx, const struct job *job)
         " force = $7, incarnation = $8 WHERE id = $9 AND holder IS NOT DISTINCT FROM $10 AND epoch = "
         "$11",
         NULL};
-    int r = rows_must_change(tx, &query,
-                             ARGS(V_I64(job->step), V_I64(job->attempts), V_I64(job->state),
-                                  V_STR(job->error), V_I64(job->deadline_us),
-                                  V_I64(job->finished_us), V_I64(job->force ? 1 : 0),
-                                  V_I64(job->incarnation), V_I64(job->id), V_STR(job->holder), V_I64(job->epoch)));
 
-    return r == -E_NOT_FOUND ? -E_FENCED : r;
+    return rows_post(tx, &query,
+                     ARGS(V_I64(job->step), V_I64(job->attempts), V_I64(job->state), V_STR(job->error), V_I64(job->deadline_us),
+                          V_I64(job->finished_us), V_I64(job->force ? 1 : 0), V_I64(job->incarnation), V_I64(job->id),
+                          V_STR(job->holder), V_I64(job->epoch)),
+                     -E_FENCED);
 }
 
 /* What was found is the holder's from now on. */

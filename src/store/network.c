@@ -177,5 +177,5 @@ int store_number_set(struct tx *tx, struct str name, int64_t value)
                                        "CONFLICT (name) DO UPDATE SET value = excluded.value",
                                        NULL};
 
-    return rows_change(tx, &query, ARGS(V_STR(name), V_I64(value)), NULL);
+    return rows_post(tx, &query, ARGS(V_STR(name), V_I64(value)), -E_NOT_FOUND);
 }

@@ -105,9 +105,13 @@ struct str postgres_said(const struct postgres_db *p)
 int postgres_exec(struct db *db, const char *sql)
 {
     struct postgres_db *p = postgres_of(db);
-    PGresult *result = pq.PQexec(p->conn, sql);
-    int r = postgres_error(p, result);
+    PGresult *result;
+    int r = postgres_settle(p);
 
+    if (r < 0)
+        return r;
+    result = pq.PQexec(p->conn, sql);
+    r = postgres_error(p, result);
     pq.PQclear(result);
     return r;
 }
@@ -130,6 +134,8 @@ int postgres_connect_again(struct postgres_db *p)
 
     p->has_lock = false;
     pq.PQreset(p->conn);
+    p->posting = false;
+    p->posts = 0;
     p->session++; /* what was prepared is prepared again */
     if (pq.PQstatus(p->conn) != CONNECTION_OK) {
         postgres_tell(pq.PQerrorMessage(p->conn), AWAY);
@@ -143,9 +149,14 @@ int postgres_connect_again(struct postgres_db *p)
 
 /* ── transactions ── */
 
+/* Whether what was posted has ended it is known when it is settled. */
 static bool postgres_in_transaction(struct db *db)
 {
-    return pq.PQtransactionStatus(postgres_of(db)->conn) == PQTRANS_INTRANS;
+    struct postgres_db *p = postgres_of(db);
+
+    if (db->doubt)
+        return false;
+    return p->posting ? p->certain && !is_lost(p) : pq.PQtransactionStatus(p->conn) == PQTRANS_INTRANS;
 }
 
 static int begin_once(struct postgres_db *p, bool write)
@@ -160,8 +171,12 @@ static int begin_once(struct postgres_db *p, bool write)
 
 static void postgres_rollback(struct db *db)
 {
-    PGTransactionStatusType status = pq.PQtransactionStatus(postgres_of(db)->conn);
+    struct postgres_db *p = postgres_of(db);
+    PGTransactionStatusType status;
 
+    (void)postgres_settle(p); /* it is all undone */
+    db->doubt = false;
+    status = pq.PQtransactionStatus(p->conn);
     if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)
         (void)postgres_exec(db, "ROLLBACK"); /* whatever it says, the transaction is gone */
 }
@@ -188,7 +203,10 @@ static int postgres_begin(struct db *db, bool write)
 static int postgres_commit(struct db *db)
 {
     struct postgres_db *p = postgres_of(db);
+    int r = postgres_settle(p);
 
+    if (r < 0)
+        return r;
     return p->writes && p->writer ? postgres_turn_commit(p) : postgres_exec(db, "COMMIT");
 }
 
@@ -264,6 +282,7 @@ static const struct db_ops postgres_ops = {
     .prepare = postgres_prepare,
     .bind = postgres_bind,
     .step = postgres_step,
+    .post = postgres_post,
     .reset = postgres_reset,
     .column = postgres_column,
     .columns = postgres_columns,

@@ -12,21 +12,27 @@
     X(PQcmdStatus) \
     X(PQcmdTuples) \
     X(PQconnectdbParams) \
+    X(PQenterPipelineMode) \
     X(PQerrorMessage) \
     X(PQexec) \
     X(PQexecParams) \
     X(PQexecPrepared) \
+    X(PQexitPipelineMode) \
     X(PQfinish) \
+    X(PQflush) \
     X(PQftype) \
+    X(PQgetResult) \
     X(PQgetisnull) \
     X(PQgetlength) \
     X(PQgetvalue) \
     X(PQnfields) \
     X(PQntuples) \
+    X(PQpipelineSync) \
     X(PQprepare) \
     X(PQreset) \
     X(PQresultErrorField) \
     X(PQresultStatus) \
+    X(PQsendQueryPrepared) \
     X(PQsetNoticeProcessor) \
     X(PQstatus) \
     X(PQtransactionStatus)

@@ -8,6 +8,9 @@
 
 #define TEXT_OF_NUMBER 32
 #define PARAMETERS_MAX 64 /* COLUMNS_MAX of rows.h */
+/* Unanswered ones. Each answer is some 40 bytes: all of them fit into a socket's buffer, so that the server never waits for us to read. */
+#define POSTS_MAX 512
+#define POST_ANY (-1) /* not one that changes: the number of its rows says nothing */
 
 struct postgres_stmt {
     struct postgres_stmt *next;
@@ -36,6 +39,9 @@ struct postgres_db {
     int64_t known;  /* migrations; 0: not told yet */
     uint64_t token; /* of the latest writing transaction */
     int64_t changed;
+    bool posting; /* libpq is in pipeline mode */
+    size_t posts; /* unanswered */
+    int64_t expected[POSTS_MAX]; /* how many rows each of them has to change; POST_ANY */
     struct postgres_stmt *statements;
 };
 
@@ -74,6 +80,15 @@ int postgres_turn_take(struct postgres_db *p);
 bool postgres_turn_outdated(const struct postgres_db *p);
 /* Writes the turn and commits. A lost answer is looked for until it is found. */
 int postgres_turn_commit(struct postgres_db *p);
+
+/* postgres_post.c. Waits for the answers to all that was posted; before anything is said to the session in another way. */
+int postgres_settle(struct postgres_db *p);
+/* A statement whose rows are wanted, behind those that were posted: one round trip for all. */
+int postgres_post_and_wait(struct postgres_db *p, struct postgres_stmt *stmt);
+int postgres_post(struct db *db, struct stmt *stmt, int64_t rows);
+
+/* The session has it prepared. */
+int postgres_make_known(struct postgres_db *p, struct postgres_stmt *stmt);
 
 /* Of struct db_ops. */
 int postgres_prepare(struct db *db, const char *sql, struct stmt **ret);

@@ -54,13 +54,16 @@ int postgres_bind(struct db *db, struct stmt *stmt, const struct value *values, 
     return 0;
 }
 
-static int make_known(struct postgres_db *p, struct postgres_stmt *stmt)
+int postgres_make_known(struct postgres_db *p, struct postgres_stmt *stmt)
 {
     PGresult *result;
     int r;
 
     if (stmt->session == p->session)
         return 0;
+    r = postgres_settle(p);
+    if (r < 0)
+        return r;
     result = pq.PQprepare(p->conn, stmt->name, stmt->sql, 0, NULL);
     r = postgres_error(p, result);
     pq.PQclear(result);
@@ -71,12 +74,16 @@ static int make_known(struct postgres_db *p, struct postgres_stmt *stmt)
 
 static int run(struct postgres_db *p, struct postgres_stmt *stmt)
 {
-    int r = make_known(p, stmt);
+    int r = postgres_make_known(p, stmt);
 
     if (r < 0)
         return r;
-    stmt->result = pq.PQexecPrepared(p->conn, stmt->name, stmt->count, stmt->values, stmt->lengths, stmt->formats, 1);
-    r = postgres_error(p, stmt->result);
+    if (p->posting) {
+        r = postgres_post_and_wait(p, stmt);
+    } else {
+        stmt->result = pq.PQexecPrepared(p->conn, stmt->name, stmt->count, stmt->values, stmt->lengths, stmt->formats, 1);
+        r = postgres_error(p, stmt->result);
+    }
     if (r == 0)
         p->changed = strtoll(pq.PQcmdTuples(stmt->result), NULL, 10);
     return r;

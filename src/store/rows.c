@@ -235,18 +235,25 @@ int rows_change(struct tx *tx, const struct query *query, const struct value *ar
     return r;
 }
 
-int rows_save(struct tx *tx, const struct query *query, const void *object,
-              const struct value *args, size_t count, int64_t *ret_changed)
+/* The columns of `object`, then `args`; how many these are. */
+static size_t gather(const struct table *table, const void *object, const struct value *args, size_t count,
+                     struct value values[COLUMNS_MAX])
 {
-    const struct table *table = query->table;
-    struct value values[COLUMNS_MAX];
-
     assert(table->count + count <= COLUMNS_MAX);
     for (size_t i = 0; i < table->count; i++)
         values[i] = value_of(&table->columns[i], object);
     if (count > 0)
         memcpy(values + table->count, args, count * sizeof(*args));
-    return rows_change(tx, query, values, table->count + count, ret_changed);
+    return table->count + count;
+}
+
+int rows_save(struct tx *tx, const struct query *query, const void *object,
+              const struct value *args, size_t count, int64_t *ret_changed)
+{
+    struct value values[COLUMNS_MAX];
+    size_t all = gather(query->table, object, args, count, values);
+
+    return rows_change(tx, query, values, all, ret_changed);
 }
 
 int rows_insert(struct tx *tx, const struct query *query, const void *object)
@@ -264,6 +271,49 @@ int rows_must_change(struct tx *tx, const struct query *query, const struct valu
     int r = rows_change(tx, query, args, count, &changed);
 
     return r < 0 ? r : changed == 0 ? -E_NOT_FOUND : 0;
+}
+
+/* ── changes that nobody waits for ── */
+
+/* Only where the batch can be run again: the answer may show that it has to be. */
+bool rows_are_posted(const struct tx *tx)
+{
+    return tx->bare && tx->db->ops->post;
+}
+
+static int post(struct tx *tx, const struct query *query, const struct value *args, size_t count)
+{
+    struct rows rows;
+    int r = tx_touch(tx);
+
+    if (r == 0)
+        r = rows_start(tx, query, args, count, &rows);
+    if (r < 0)
+        return r;
+    r = tx_check(tx, tx->db->ops->post(tx->db, rows.stmt, 1));
+    rows_end(&rows);
+    return r;
+}
+
+int rows_post(struct tx *tx, const struct query *query, const struct value *args, size_t count, int otherwise)
+{
+    int64_t changed = 0;
+    int r;
+
+    assert(tx->is_write && otherwise < 0);
+    if (rows_are_posted(tx))
+        return post(tx, query, args, count);
+    r = rows_change(tx, query, args, count, &changed);
+    return r < 0 ? r : changed == 0 ? otherwise : 0;
+}
+
+int rows_post_row(struct tx *tx, const struct query *query, const void *object, const struct value *args, size_t count,
+                  int otherwise)
+{
+    struct value values[COLUMNS_MAX];
+    size_t all = gather(query->table, object, args, count, values);
+
+    return rows_post(tx, query, values, all, otherwise);
 }
 
 /* ── reads ── */

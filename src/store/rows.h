@@ -64,6 +64,18 @@ int rows_insert(struct tx *tx, const struct query *query, const void *object) mu
 int rows_must_change(struct tx *tx, const struct query *query, const struct value *args,
                      size_t count) must_check;
 
+/*
+ * A change of one row that fails only when something has gone wrong. Where waiting for the answer costs much and the batch can be run
+ * again, nobody does: 0 now, and when a row was not met after all, the batch is run again with rows_change. `otherwise` is what the
+ * caller gets then. Not for what callers may try in vain.
+ */
+int rows_post(struct tx *tx, const struct query *query, const struct value *args, size_t count, int otherwise) must_check;
+/* So it is in this batch. */
+bool rows_are_posted(const struct tx *tx);
+/* With the columns of `object` as the first parameters. */
+int rows_post_row(struct tx *tx, const struct query *query, const void *object, const struct value *args, size_t count,
+                  int otherwise) must_check;
+
 /* The first row as a struct on the arena; -E_NOT_FOUND. */
 int rows_one(struct tx *tx, const struct query *query, const struct value *args, size_t count,
              void *ret) must_check;

@@ -20,8 +20,8 @@ static int end_segment(struct tx *tx, struct str instance_id, usec_t start, usec
         "DELETE FROM segment WHERE instance_id = $1 AND start_us = $2", NULL};
 
     if (at == start && !last)
-        return rows_must_change(tx, &drop, ARGS(V_STR(instance_id), V_I64(start)));
-    return rows_must_change(tx, &end, ARGS(V_STR(instance_id), V_I64(start), V_I64(at)));
+        return rows_post(tx, &drop, ARGS(V_STR(instance_id), V_I64(start)), -E_NOT_FOUND);
+    return rows_post(tx, &end, ARGS(V_STR(instance_id), V_I64(start), V_I64(at)), -E_NOT_FOUND);
 }
 
 /* Start and end of the newest segment; start -1: there is none. */
@@ -30,9 +30,16 @@ static int newest(struct tx *tx, struct str instance_id, usec_t *ret_start, usec
     static const struct query query = {"SELECT start_us, end_us FROM segment WHERE instance_id = "
                                        "$1 ORDER BY start_us DESC LIMIT 1",
                                        NULL};
+    const struct ahead *known = ahead_segment(tx, instance_id);
     struct rows rows;
-    int r = rows_start(tx, &query, ARGS(V_STR(instance_id)), &rows);
+    int r;
 
+    if (known) {
+        *ret_start = known->segment_start_us;
+        *ret_end = known->segment_end_us;
+        return 0;
+    }
+    r = rows_start(tx, &query, ARGS(V_STR(instance_id)), &rows);
     if (r < 0)
         return r;
     r = rows_next(&rows);
@@ -53,6 +60,7 @@ int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, u
 
     if (r < 0)
         return r;
+    ahead_changed_segment(tx, inst->id);
     /* The system's clock may have been set back: a segment never starts before the one before it
      * ended. */
     at = MAX_OF(at, MAX_OF(start, end));
@@ -68,7 +76,7 @@ int store_segment_switch(struct tx *tx, const struct instance *inst, int mode, u
         .type_id = inst->type_id,
         .public_ip = inst->public_ip.ptr != NULL,
     };
-    return rows_save(tx, &insert, &segment, NO_ARGS, NULL);
+    return rows_post_row(tx, &insert, &segment, NO_ARGS, -E_EXISTS);
 }
 
 int store_segment_list(struct tx *tx, struct str instance_id, struct segment **ret,

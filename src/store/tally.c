@@ -47,10 +47,9 @@ int tally_flush(struct tx *tx)
         for (int state = 0; state < INSTANCE_STATE_COUNT; state++) {
             if (entry->added[state] == 0)
                 continue;
-            int r = rows_change(tx, &add,
-                                ARGS(V_STR(entry->account_id), V_STR(entry->region_id),
-                                     V_I64(state), V_I64(entry->added[state])),
-                                NULL);
+            int r = rows_post(tx, &add,
+                              ARGS(V_STR(entry->account_id), V_STR(entry->region_id), V_I64(state), V_I64(entry->added[state])),
+                              -E_NOT_FOUND);
             if (r < 0)
                 return r;
         }

@@ -29,13 +29,15 @@ static bool see_tenants(struct store *store, int64_t tenants)
     return is_new;
 }
 
-void turn_begin(struct tx *tx)
+int turn_begin(struct tx *tx, const struct write *list)
 {
     const struct turn *turn = &tx->db->turn;
 
     tx->now = env_now(tx->store->env); /* others have written while we waited */
     env_sequence_after(tx->store->env, turn->sequence);
     (void)see_tenants(tx->store, turn->tenants);
+    tx->nonce_floor_us = -1;
+    return ahead_read(tx, list);
 }
 
 void turn_end(struct tx *tx)

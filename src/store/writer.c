@@ -183,6 +183,7 @@ static void batch_end(struct store *store)
     tx->tally_count = 0;
     tx->tally_latest = NULL;
     tx->tenants_changed = false;
+    ahead_forget(tx);
     memset(tx->shadows, 0, sizeof(tx->shadows));
     tx->active = false;
     arena_reset(&tx->arena);
@@ -308,7 +309,7 @@ static int try_batch(struct tx *tx, struct write *list, struct write **ret_rest,
 
     *ret_rest = NULL;
     if (r == 0 && tx->store->driver->shared)
-        turn_begin(tx);
+        r = turn_begin(tx, list);
     if (r == 0)
         r = run_all(tx, list, ret_rest, ret_count);
     return r < 0 ? r : finish(tx);
@@ -338,7 +339,7 @@ static int settle_batch(struct store *store, struct write *list, struct write **
             batch_undo(tx);
         tx->lost = 0;
         r = try_batch(tx, list, ret_rest, ret_count);
-        if (tx->repeat)
+        if (tx->repeat || tx->db->doubt)
             r = repeat_batch(store, list, ret_rest, ret_count);
     }
     return r == -E_AGAIN ? -E_BUSY : r;
@@ -544,6 +545,7 @@ void writer_init(struct store *store)
     pthread_cond_init(&store->queue_cond, NULL);
     arena_init(&store->writer.arena, BATCH_ARENA_LIMIT_BYTES);
     map_init(&store->writer.tally_map, store->seed);
+    map_init(&store->writer.ahead, store->seed);
     nonce_set_init(&store->nonces, store->seed);
     store->writer.store = store;
     store->writer.is_write = true;
@@ -554,6 +556,7 @@ void writer_done(struct store *store)
     if (store->writer.db)
         store->writer.db = store->writer.db->ops->close(store->writer.db);
     map_done(&store->writer.tally_map);
+    map_done(&store->writer.ahead);
     nonce_set_done(&store->nonces);
     arena_done(&store->writer.arena);
     pthread_cond_destroy(&store->queue_cond);

@@ -4,6 +4,7 @@
  * schema of its own, named after the path that it would have as a file. Then what is this driver's own.
  */
 #include "conform/store.c"
+#include "conform/store_batch.c"
 #include "conform/store_nodes.c"
 
 #include <libpq-fe.h>
@@ -272,6 +273,110 @@ static void test_an_outcome_is_found_out(void **state)
     pair_done(&pair);
 }
 
+/* ── posts ── */
+
+static int posts_until_loss; /* 0: none is lost */
+
+/* In the place of PQsendQueryPrepared: the session ends in the middle of what is posted. */
+static int lose_post(PGconn *conn, const char *name, int count, const char *const *values, const int *lengths, const int *formats,
+                     int binary)
+{
+    if (posts_until_loss > 0 && --posts_until_loss == 0)
+        (void)shutdown(PQsocket(conn), SHUT_RDWR);
+    return PQsendQueryPrepared(conn, name, count, values, lengths, formats, binary);
+}
+
+static void lose_at(struct fixture *f, int post)
+{
+    struct batch batch = {.f = f};
+
+    posts_until_loss = post;
+    for (int64_t id = 1; id <= 3; id++)
+        batch_add(&batch, put_event, id);
+    batch_run(&batch);
+    for (size_t i = 0; i < batch.count; i++)
+        assert_int_equal(batch.items[i].result, -E_IO);
+    assert_int_equal(posts_until_loss, 0); /* it came to that */
+    assert_int_equal(count_events(f), 0);
+}
+
+static void test_a_session_ends_among_posts(void **state)
+{
+    struct pair pair;
+    struct batch batch = {.f = &pair.first};
+
+    (void)state;
+    pair_init(&pair);
+    pair_open(&pair);
+    batch_add(&batch, insert_job, 1); /* something that is posted */
+    batch_run(&batch);
+    pq.PQsendQueryPrepared = lose_post;
+    for (int post = 1; post <= 3; post++)
+        lose_at(&pair.first, post);
+    pq.PQsendQueryPrepared = PQsendQueryPrepared;
+    batch.count = 0;
+    batch_add(&batch, put_event, 1); /* by itself it is well again */
+    batch_run(&batch);
+    assert_int_equal(batch.items[0].result, 0);
+    assert_int_equal(count_events(&pair.second), 1);
+    pair_done(&pair);
+}
+
+static int waits;
+
+static int count_wait(PGconn *conn)
+{
+    waits++;
+    return PQpipelineSync(conn);
+}
+
+/* A batch waits a few times, however many changes it makes: that is what posts are for. */
+static void test_posts_share_a_round_trip(void **state)
+{
+    struct fixture f;
+    struct batch batch = {.f = &f};
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open_with(&f, conform_driver);
+    batch_add(&batch, add_many, 0);
+    waits = 0;
+    pq.PQpipelineSync = count_wait;
+    batch_run(&batch);
+    pq.PQpipelineSync = PQpipelineSync;
+    assert_int_equal(batch.items[0].result, 0);
+    assert_in_range(waits, 2, 5);
+    fixture_done(&f);
+}
+
+/* Another node has taken the nonce: one write hears of it, the others of its batch are kept. */
+static int take_nonce(struct tx *tx, struct item *item)
+{
+    struct str nonce = arena_printf(tx_arena(tx), "nonce-%d", (int)item->n);
+
+    return store_nonce_put(tx, STR("key"), nonce, 1000, tx_now(tx) + USEC_PER_HOUR);
+}
+
+static void test_a_nonce_of_another_node_in_a_batch(void **state)
+{
+    struct pair pair;
+    struct batch there = {.f = &pair.second};
+    struct batch here = {.f = &pair.first};
+
+    (void)state;
+    pair_init(&pair);
+    pair_open(&pair);
+    batch_add(&there, take_nonce, 2);
+    batch_run(&there);
+    for (int64_t n = 1; n <= 3; n++)
+        batch_add(&here, take_nonce, n);
+    batch_run(&here);
+    assert_int_equal(there.items[0].result, 0);
+    for (size_t i = 0; i < here.count; i++)
+        assert_int_equal(here.items[i].result, i == 1 ? -E_EXISTS : 0);
+    pair_done(&pair);
+}
+
 /* ── a database that asks for another try ── */
 
 struct contested {
@@ -334,6 +439,9 @@ static int own_tests(const struct db_driver *driver)
         cmocka_unit_test(test_a_killed_node_can_come_back),
         cmocka_unit_test(test_an_outcome_is_found_out),
         cmocka_unit_test(test_a_conflict_is_tried_again),
+        cmocka_unit_test(test_a_session_ends_among_posts),
+        cmocka_unit_test(test_posts_share_a_round_trip),
+        cmocka_unit_test(test_a_nonce_of_another_node_in_a_batch),
     };
 
     conform_driver = driver;
@@ -351,6 +459,7 @@ int main(void)
     }
     driver.open = open_schema;
     failed = conform_store("store on postgresql", &driver);
+    failed += conform_batch("batches on postgresql", &driver);
     failed += conform_nodes("nodes on postgresql", &driver);
     return failed + own_tests(&driver);
 }

@@ -6,13 +6,15 @@
 
 #include "base/mem.h"
 
-#if defined(__has_feature) /* clang */
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
+#define SANITIZED 1
+#elif defined(__has_feature) /* clang */
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) /* gcc */
+#if SANITIZED
 #include <sanitizer/asan_interface.h>
 #define poison(ptr, len) ASAN_POISON_MEMORY_REGION((ptr), (len))
 #define unpoison(ptr, len) ASAN_UNPOISON_MEMORY_REGION((ptr), (len))

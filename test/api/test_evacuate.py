@@ -96,6 +96,18 @@ class Evacuate(EcsTest):
         with self.assertRaises(StopIteration):
             self.host("rack-3")
 
+    def test_a_deployment_set_is_kept_to(self):
+        """Also by one that a redeploy would let leave its set: an operator empties the host, nothing has failed."""
+        set_id = self.call("CreateDeploymentSet", RegionId="cn-hangzhou", OnUnableToRedeployFailedInstance="CancelMembershipAndStart")
+        member = {"DeploymentSetId": set_id["DeploymentSetId"]}
+        i, j = self.stopped_instance(**member), self.stopped_instance(**member)
+        self.assertEqual((self.host_of(i), self.host_of(j)), ("host-1", "rack-2"))
+        self.assertEqual(self.evacuate(ok=False), ({}, {i: "its deployment set leaves no other host to it"}))
+        self.assertEqual(self.host_of(i), "host-1")
+        self.assertEqual(self.instance(i)["DeploymentSetId"], member["DeploymentSetId"])
+        self.ecs.ctl("host", "add", "rack-3", ZONE, "vcpus=4", "memory=16")
+        self.assertEqual(self.evacuate(), ({i: "rack-3"}, {}))
+
     def test_what_can_not_move_is_named_with_the_reason(self):
         running = self.running_instance()
         local = self.stopped_instance(InstanceType="ecs.i2.xlarge")

@@ -276,8 +276,8 @@ static void jobs_are_looked_at_once_each(void **state)
 
 static void define_at(struct world *world, int host, int n)
 {
-    char host_id[16];
-    char id[24];
+    char host_id[32];
+    char id[32];
     struct machine_spec spec = {.vcpus = 1, .memory_mib = 1024};
 
     (void)snprintf(host_id, sizeof(host_id), "h-%05d", host);

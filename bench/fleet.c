@@ -336,7 +336,7 @@ static int place(struct tx *tx, void *arg)
     int r;
 
     *inst = (struct instance){.region_id = REGION, .zone_id = fleet->zone_id, .type_id = str_from(fleet->type)};
-    r = holdings_place(tx, inst, &fleet->fail);
+    r = holdings_place(tx, inst, inst, &fleet->fail);
     fleet->cpu_us += cpu_us() - began_us;
     inst->host_id = arena_str(&fleet->arena, inst->host_id);
     return r;

@@ -482,6 +482,8 @@ usec_t order_patience_us(const struct engine *engine, int kind);
 
 /* After COMMIT the job, which is in the store, becomes active. */
 void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id);
+/* Stores the job, and hands it over so. */
+int engine_begin_job(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id) must_check;
 
 /* ── observe.c, reconcile.c, chore.c ── */
 

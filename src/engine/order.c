@@ -52,6 +52,15 @@ void engine_hand_over(struct engine *engine, struct tx *tx, const struct job *jo
     hand_over(engine, tx, job, host_id, false);
 }
 
+int engine_begin_job(struct engine *engine, struct tx *tx, const struct job *job, struct str host_id)
+{
+    int r = store_job_insert(tx, job);
+
+    if (r == 0)
+        engine_hand_over(engine, tx, job, host_id);
+    return r;
+}
+
 static struct job new_job(struct engine *engine, struct tx *tx, const struct instance *inst, enum job_kind kind,
                           const struct order *order)
 {
@@ -353,11 +362,7 @@ int engine_order_evacuate(struct engine *engine, struct tx *tx, struct instance 
     r = store_instance_save(tx, inst);
     if (r < 0)
         return r;
-    r = store_job_insert(tx, &job);
-    if (r < 0)
-        return r;
-    engine_hand_over(engine, tx, &job, inst->host_id);
-    return 0;
+    return engine_begin_job(engine, tx, &job, inst->host_id);
 }
 
 /* ── delete ── */
@@ -434,11 +439,7 @@ static int insert_created(struct engine *engine, struct tx *tx, struct instance 
     r = store_instance_insert(tx, inst);
     if (r < 0)
         return r;
-    r = store_job_insert(tx, &job);
-    if (r < 0)
-        return r;
-    engine_hand_over(engine, tx, &job, inst->host_id);
-    return 0;
+    return engine_begin_job(engine, tx, &job, inst->host_id);
 }
 
 int engine_order_create(struct engine *engine, struct tx *tx, struct instance *inst, bool start,

@@ -30,13 +30,10 @@ static int add_job(struct engine *engine, struct tx *tx, enum job_kind kind, con
         .created_us = tx_now(tx),
         .deadline_us = USEC_NEVER,
     };
-    int r;
+    struct str host_id = inst ? inst->host_id : STR_NONE;
 
-    lease_sign(engine, &job, inst ? inst->host_id : STR_NONE);
-    r = store_job_insert(tx, &job);
-    if (r == 0)
-        engine_hand_over(engine, tx, &job, inst ? inst->host_id : STR_NONE);
-    return r;
+    lease_sign(engine, &job, host_id);
+    return engine_begin_job(engine, tx, &job, host_id);
 }
 
 /* The row with its new status, and the event. */

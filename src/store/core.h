@@ -114,6 +114,7 @@ struct store {
     char *path;
     uint64_t seed; /* of the maps in memory */
     int careful;   /* batches to come that take savepoints from the start */
+    int care;      /* how many that was, the last time; less as batches go well without */
     int lock_fd;   /* -1: none */
     int64_t checkpoint_ms;
     int64_t reader_cache_kib;

@@ -82,21 +82,21 @@ static int by_key(const void *a, const void *b)
     return memcmp(x->digest, y->digest, NONCE_DIGEST_BYTES);
 }
 
-/* An expired row with the same stamp may still be there: the gateway's clock window has refused such a call before. */
-#define NONCE_ADD                                                                                                                  \
-    "INSERT INTO nonce (stamp_us, digest, expires_us) VALUES ($1, $2, $3)"                                                         \
-    " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us"
-
 /* When another node has taken it, no row is met: then the batch is run again, and its own call hears of it. */
 static int nonce_add(struct tx *tx, const struct nonce_row *row)
 {
-    static const struct query looked_at = {NONCE_ADD, NULL};
-    static const struct query unseen = {NONCE_ADD " WHERE nonce.expires_us <= $4", NULL};
+    static const struct query unseen = {
+        "INSERT INTO nonce (stamp_us, digest, expires_us) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", NULL};
+    /* An expired row with the same stamp may still be there: the gateway's clock window has refused such a call before. */
+    static const struct query looked_at = {
+        "INSERT INTO nonce (stamp_us, digest, expires_us) VALUES ($1, $2, $3)"
+        " ON CONFLICT (stamp_us, digest) DO UPDATE SET expires_us = excluded.expires_us",
+        NULL};
     struct str digest = str_slice((const char *)row->digest, NONCE_DIGEST_BYTES);
-    const struct value args[] = {V_I64(row->stamp_us), V_BLOB(digest), V_I64(row->expires_us), V_I64(tx->now)};
+    const struct value args[] = {V_I64(row->stamp_us), V_BLOB(digest), V_I64(row->expires_us)};
 
     if (rows_are_posted(tx))
-        return rows_post(tx, &unseen, args, 4, -E_EXISTS);
+        return rows_post(tx, &unseen, args, 3, -E_EXISTS);
     return rows_change(tx, &looked_at, args, 3, NULL);
 }
 

@@ -63,6 +63,14 @@ static const struct sqlstate *state_of(const PGresult *result)
     return NULL;
 }
 
+/* The error of what was posted stands in its result only. */
+static const char *words_of(const struct postgres_db *p, const PGresult *result)
+{
+    const char *words = pq.PQerrorMessage(p->conn);
+
+    return words[0] != '\0' || !result ? words : pq.PQresultErrorMessage(result);
+}
+
 /* A lost session's last words have no state any more; what the server ended for standing still in a turn is one of them. */
 static int code_of(struct postgres_db *p, const PGresult *result)
 {
@@ -72,7 +80,7 @@ static int code_of(struct postgres_db *p, const PGresult *result)
                                       : "look at the database server's log";
 
     if (advice)
-        postgres_tell(pq.PQerrorMessage(p->conn), advice);
+        postgres_tell(words_of(p, result), advice);
     return known ? (int)known->code : E_IO;
 }
 
@@ -134,6 +142,7 @@ int postgres_connect_again(struct postgres_db *p)
 
     p->has_lock = false;
     pq.PQreset(p->conn);
+    postgres_drop_piles(p);
     p->posting = false;
     p->posts = 0;
     p->session++; /* what was prepared is prepared again */
@@ -174,6 +183,7 @@ static void postgres_rollback(struct db *db)
     struct postgres_db *p = postgres_of(db);
     PGTransactionStatusType status;
 
+    postgres_drop_piles(p);
     (void)postgres_settle(p); /* it is all undone */
     db->doubt = false;
     status = pq.PQtransactionStatus(p->conn);

@@ -12,6 +12,7 @@
     X(PQcmdStatus) \
     X(PQcmdTuples) \
     X(PQconnectdbParams) \
+    X(PQdescribePrepared) \
     X(PQenterPipelineMode) \
     X(PQerrorMessage) \
     X(PQexec) \
@@ -27,10 +28,12 @@
     X(PQgetvalue) \
     X(PQnfields) \
     X(PQntuples) \
+    X(PQparamtype) \
     X(PQpipelineSync) \
     X(PQprepare) \
     X(PQreset) \
     X(PQresultErrorField) \
+    X(PQresultErrorMessage) \
     X(PQresultStatus) \
     X(PQsendQueryPrepared) \
     X(PQsetNoticeProcessor) \

@@ -2,6 +2,7 @@
 /* What the files of the PostgreSQL driver share. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "store/postgres.h"
 #include "store/postgres_api.h"
@@ -12,12 +13,42 @@
 #define POSTS_MAX 512
 #define POST_ANY (-1) /* not one that changes: the number of its rows says nothing */
 
+/* pg_type.dat */
+enum { TYPE_BYTES = 17, TYPE_I64 = 20, TYPE_I16 = 21, TYPE_I32 = 23, TYPE_TEXT = 25, TYPE_DOUBLE = 701 };
+
+/* What may be collected of a statement's changes: see postgres_pile.c. */
+enum pile_kind {
+    PILE_UNKNOWN,
+    PILE_NONE, /* its changes are sent one by one */
+    PILE_INSERT,
+    PILE_UPDATE,
+};
+
+#define PILE_SEEN_WORDS 64
+
+struct pile {
+    enum pile_kind kind;
+    struct str table; /* points into the statement's SQL */
+    char *sql;        /* with arrays */
+    char name[28];    /* that it is prepared under, in this session */
+    unsigned session;
+    int key;          /* PILE_UPDATE: the parameter that names the row */
+    int count;        /* parameters */
+    Oid types[PARAMETERS_MAX];
+    struct buf columns[PARAMETERS_MAX]; /* an array for each, as the server reads it */
+    size_t rows;
+    int64_t expected; /* how many rows of the table they change */
+    uint64_t seen[PILE_SEEN_WORDS]; /* bits of the keys */
+};
+
 struct postgres_stmt {
     struct postgres_stmt *next;
     char *sql;
     char name[24];
     unsigned session; /* the one that it is prepared in */
+    struct pile pile;
     int count;
+    struct value bound[PARAMETERS_MAX];
     const char *values[PARAMETERS_MAX];
     int lengths[PARAMETERS_MAX];
     int formats[PARAMETERS_MAX]; /* 1: as it is; 0: a number, as text */
@@ -39,7 +70,7 @@ struct postgres_db {
     int64_t known;  /* migrations; 0: not told yet */
     uint64_t token; /* of the latest writing transaction */
     int64_t changed;
-    bool posting; /* libpq is in pipeline mode */
+    bool posting; /* libpq is in pipeline mode, or something waits in a pile */
     size_t posts; /* unanswered */
     int64_t expected[POSTS_MAX]; /* how many rows each of them has to change; POST_ANY */
     struct postgres_stmt *statements;
@@ -87,8 +118,27 @@ int postgres_settle(struct postgres_db *p);
 int postgres_post_and_wait(struct postgres_db *p, struct postgres_stmt *stmt);
 int postgres_post(struct db *db, struct stmt *stmt, int64_t rows);
 
+/* Nothing that was posted and not sent yet will be. */
+void postgres_drop_piles(struct postgres_db *p);
+
+/* postgres_pile.c. How a statement's changes are collected: its text, and what the server takes its parameters for. */
+void pile_learn(struct pile *pile, const struct postgres_stmt *stmt, const Oid oids[]);
+void pile_forget(struct pile *pile);
+/* Whether a change of that row may be in it; rarely true when it isn't. */
+bool pile_may_have(const struct pile *pile, const struct value *values);
+void pile_add(struct pile *pile, const struct value *values, int64_t expected);
+bool pile_is_full(const struct pile *pile);
+/* The arrays, or the values of the only row; borrowed until the next change of the pile. */
+void pile_only_row(const struct pile *pile, const char *values[], int lengths[], int formats[]);
+void pile_parameters(const struct pile *pile, const char *values[], int lengths[], int formats[]);
+void pile_clear(struct pile *pile);
+
 /* The session has it prepared. */
 int postgres_make_known(struct postgres_db *p, struct postgres_stmt *stmt);
+/* The session has `sql` prepared under that name, when *session is the session's number. */
+int postgres_prepare_as(struct postgres_db *p, const char *name, const char *sql, unsigned *session);
+/* Its parameters as libpq takes them. */
+void postgres_format(struct postgres_stmt *stmt);
 
 /* Of struct db_ops. */
 int postgres_prepare(struct db *db, const char *sql, struct stmt **ret);

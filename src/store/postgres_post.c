@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Posts: changes whose answers nobody waits for. They are sent one behind the other (libpq's pipeline mode), and what the server said
- * is read at the next statement that has to be waited for: it settles what was posted before it.
+ * Posts: changes whose answers nobody waits for. They are collected in piles (postgres_pile.c), which are sent one behind the other
+ * (libpq's pipeline mode), and what the server said is read at the next statement that has to be waited for: it settles what was posted
+ * before it.
+ *
+ * So changes reach the server in another order than they were posted in. That of two tables is no matter: no posted statement looks at
+ * a second table. Of one table, rows are inserted before any is changed, since a posted change is of one row, which somebody has to have
+ * inserted before; and two changes of a row are sent in their order.
  *
  * No COMMIT is sent before all answers are there. One of them may be no error and still not what was expected: a row was not met.
  */
@@ -41,8 +46,6 @@ static PGresult *take_answer(struct postgres_db *p)
     return result;
 }
 
-/* ── settling ── */
-
 /* *ret_last, if wanted, gets the answer to the last one. */
 static int read_answers(struct postgres_db *p, PGresult **ret_last)
 {
@@ -60,16 +63,91 @@ static int read_answers(struct postgres_db *p, PGresult **ret_last)
     return r;
 }
 
-/* The server tries nothing behind a failure, up to the mark that the pipeline ends with. */
-static int settle(struct postgres_db *p, PGresult **ret_last)
+/* The server tries nothing behind a failure, up to the mark that is set here. */
+static int collect(struct postgres_db *p, PGresult **ret_last)
 {
     bool sent = pq.PQpipelineSync(p->conn) == 1;
     int r = read_answers(p, ret_last);
 
     pq.PQclear(pq.PQgetResult(p->conn)); /* the mark's */
     p->posts = 0;
+    if (!sent)
+        p->certain = false;
+    return r < 0 || sent ? r : -E_IO;
+}
+
+/* ── sending ── */
+
+static int send(struct postgres_db *p, const struct postgres_stmt *stmt, const char *name, int64_t expected)
+{
+    int r = p->posts == POSTS_MAX ? collect(p, NULL) : 0;
+
+    if (r < 0)
+        return r;
+    if (pq.PQsendQueryPrepared(p->conn, name, stmt->count, stmt->values, stmt->lengths, stmt->formats, 1) != 1)
+        return postgres_error(p, NULL);
+    p->expected[p->posts++] = expected;
+    return 0;
+}
+
+static int send_row(struct postgres_db *p, struct postgres_stmt *stmt, int64_t expected)
+{
+    int r;
+
+    postgres_format(stmt);
+    r = send(p, stmt, stmt->name, expected);
+    if (r == 0 && p->posts % POSTS_HELD == 0)
+        (void)pq.PQflush(p->conn); /* what fails here fails again when it is settled */
+    return r;
+}
+
+static int send_pile(struct postgres_db *p, struct postgres_stmt *stmt)
+{
+    int64_t expected = stmt->pile.expected;
+    bool one = stmt->pile.rows == 1; /* then the arrays cost more than they save */
+    int r;
+
+    (one ? pile_only_row : pile_parameters)(&stmt->pile, stmt->values, stmt->lengths, stmt->formats);
+    stmt->count = stmt->pile.count;
+    r = send(p, stmt, one ? stmt->name : stmt->pile.name, expected);
+    pile_clear(&stmt->pile);
+    (void)pq.PQflush(p->conn); /* as above */
+    return r;
+}
+
+static int send_piles(struct postgres_db *p, enum pile_kind kind, struct str table)
+{
+    int r = 0;
+
+    for (struct postgres_stmt *stmt = p->statements; r == 0 && stmt; stmt = stmt->next)
+        if (stmt->pile.rows > 0 && stmt->pile.kind == kind && (!table.ptr || str_eq(table, stmt->pile.table)))
+            r = send_pile(p, stmt);
+    return r;
+}
+
+/* What waits for a table, or for any. */
+static int send_all(struct postgres_db *p, struct str table)
+{
+    int r = send_piles(p, PILE_INSERT, table);
+
+    return r < 0 ? r : send_piles(p, PILE_UPDATE, table);
+}
+
+void postgres_drop_piles(struct postgres_db *p)
+{
+    for (struct postgres_stmt *stmt = p->statements; stmt; stmt = stmt->next)
+        if (stmt->pile.rows > 0)
+            pile_clear(&stmt->pile);
+}
+
+/* ── settling ── */
+
+static int settle(struct postgres_db *p, PGresult **ret_last)
+{
+    int r = collect(p, ret_last);
+
     p->posting = false;
-    if (pq.PQexitPipelineMode(p->conn) != 1 || !sent) {
+    if (pq.PQexitPipelineMode(p->conn) != 1) {
         p->certain = false;
         r = r < 0 ? r : -E_IO;
     }
@@ -78,41 +156,90 @@ static int settle(struct postgres_db *p, PGresult **ret_last)
 
 int postgres_settle(struct postgres_db *p)
 {
-    return p->posting ? settle(p, NULL) : 0;
+    int sent = p->posting ? send_all(p, STR_NONE) : 0;
+    int settled = p->posting ? settle(p, NULL) : 0;
+
+    return sent < 0 ? sent : settled;
 }
 
 /* ── posting ── */
 
-static int send(struct postgres_db *p, const struct postgres_stmt *stmt, int64_t expected)
+/* What the statement is like: asked once. */
+static int learn(struct postgres_db *p, struct postgres_stmt *stmt)
 {
-    if (!p->posting && pq.PQenterPipelineMode(p->conn) != 1)
+    Oid types[PARAMETERS_MAX] = {0};
+    PGresult *result;
+    int r = postgres_settle(p);
+
+    if (r < 0)
+        return r;
+    result = pq.PQdescribePrepared(p->conn, stmt->name);
+    r = postgres_error(p, result);
+    for (int i = 0; r == 0 && i < stmt->count; i++)
+        types[i] = pq.PQparamtype(result, i);
+    pq.PQclear(result);
+    if (r == 0)
+        pile_learn(&stmt->pile, stmt, types);
+    return r;
+}
+
+/* The session can be sent it, and is in pipeline mode. */
+static int make_ready(struct postgres_db *p, struct postgres_stmt *stmt)
+{
+    struct pile *pile = &stmt->pile;
+    int r = postgres_make_known(p, stmt);
+
+    if (r == 0 && pile->kind == PILE_UNKNOWN)
+        r = learn(p, stmt);
+    if (r == 0 && pile->kind != PILE_NONE)
+        r = postgres_prepare_as(p, pile->name, pile->sql, &pile->session);
+    if (r == 0 && !p->posting && pq.PQenterPipelineMode(p->conn) != 1)
         return postgres_error(p, NULL);
-    p->posting = true;
-    if (pq.PQsendQueryPrepared(p->conn, stmt->name, stmt->count, stmt->values, stmt->lengths, stmt->formats, 1) != 1)
-        return postgres_error(p, NULL);
-    p->expected[p->posts++] = expected;
-    return 0;
+    p->posting |= r == 0;
+    return r;
+}
+
+/* Two changes of a row are two statements. */
+static bool has_to_wait_for(const struct postgres_stmt *other, const struct postgres_stmt *stmt)
+{
+    return other->pile.rows > 0 && other->pile.kind == PILE_UPDATE && str_eq(other->pile.table, stmt->pile.table) &&
+           (other != stmt || pile_may_have(&other->pile, stmt->bound));
+}
+
+static int send_before(struct postgres_db *p, const struct postgres_stmt *stmt)
+{
+    bool wait = stmt->pile.kind == PILE_NONE;
+
+    for (const struct postgres_stmt *other = p->statements; other && stmt->pile.kind == PILE_UPDATE && !wait; other = other->next)
+        wait = has_to_wait_for(other, stmt);
+    return wait ? send_all(p, stmt->pile.table) : 0;
+}
+
+static int add_row(struct postgres_db *p, struct postgres_stmt *stmt, int64_t expected)
+{
+    if (stmt->pile.kind == PILE_NONE)
+        return send_row(p, stmt, expected);
+    pile_add(&stmt->pile, stmt->bound, expected);
+    return pile_is_full(&stmt->pile) ? send_all(p, stmt->pile.table) : 0;
 }
 
 int postgres_post(struct db *db, struct stmt *stmt, int64_t rows)
 {
     struct postgres_db *p = postgres_of(db);
-    int r = postgres_make_known(p, postgres_stmt_of(stmt));
+    struct postgres_stmt *s = postgres_stmt_of(stmt);
+    int r = make_ready(p, s);
 
-    if (r == 0 && p->posts == POSTS_MAX)
-        r = postgres_settle(p);
     if (r == 0)
-        r = send(p, postgres_stmt_of(stmt), rows);
-    if (r == 0 && p->posts % POSTS_HELD == 0)
-        (void)pq.PQflush(p->conn); /* what fails here fails again when it is settled */
-    return r;
+        r = send_before(p, s);
+    return r < 0 ? r : add_row(p, s, rows);
 }
 
 int postgres_post_and_wait(struct postgres_db *p, struct postgres_stmt *stmt)
 {
-    int r = p->posts == POSTS_MAX ? postgres_settle(p) : 0;
+    int sent = send_all(p, STR_NONE);
 
-    if (r == 0)
-        r = send(p, stmt, POST_ANY);
-    return r < 0 ? r : settle(p, &stmt->result);
+    if (sent == 0)
+        sent = send_row(p, stmt, POST_ANY);
+    int settled = settle(p, sent == 0 ? &stmt->result : NULL);
+    return sent < 0 ? sent : settled;
 }

@@ -9,9 +9,6 @@
 #include "base/mem.h"
 #include "store/postgres_impl.h"
 
-/* pg_type.dat */
-enum { TYPE_BYTES = 17, TYPE_I64 = 20, TYPE_I16 = 21, TYPE_I32 = 23, TYPE_DOUBLE = 701 };
-
 int postgres_prepare(struct db *db, const char *sql, struct stmt **ret)
 {
     struct postgres_db *p = postgres_of(db);
@@ -25,8 +22,9 @@ int postgres_prepare(struct db *db, const char *sql, struct stmt **ret)
     return 0; /* the server hears of it at the first step in each session */
 }
 
-static void bind_one(struct postgres_stmt *stmt, int i, const struct value *value)
+static void format_one(struct postgres_stmt *stmt, int i)
 {
+    const struct value *value = &stmt->bound[i];
     char *number = stmt->numbers[i];
 
     stmt->formats[i] = value->kind == VALUE_TEXT || value->kind == VALUE_BLOB;
@@ -42,34 +40,45 @@ static void bind_one(struct postgres_stmt *stmt, int i, const struct value *valu
         stmt->values[i] = value->text.len > 0 ? value->text.ptr : "";
 }
 
+void postgres_format(struct postgres_stmt *stmt)
+{
+    for (int i = 0; i < stmt->count; i++)
+        format_one(stmt, i);
+}
+
 int postgres_bind(struct db *db, struct stmt *stmt, const struct value *values, size_t count)
 {
     struct postgres_stmt *s = postgres_stmt_of(stmt);
 
     (void)db;
     assert(count <= PARAMETERS_MAX);
-    for (size_t i = 0; i < count; i++)
-        bind_one(s, (int)i, &values[i]);
+    if (count > 0)
+        memcpy(s->bound, values, count * sizeof(*values));
     s->count = (int)count;
     return 0;
 }
 
-int postgres_make_known(struct postgres_db *p, struct postgres_stmt *stmt)
+int postgres_prepare_as(struct postgres_db *p, const char *name, const char *sql, unsigned *session)
 {
     PGresult *result;
     int r;
 
-    if (stmt->session == p->session)
+    if (*session == p->session)
         return 0;
     r = postgres_settle(p);
     if (r < 0)
         return r;
-    result = pq.PQprepare(p->conn, stmt->name, stmt->sql, 0, NULL);
+    result = pq.PQprepare(p->conn, name, sql, 0, NULL);
     r = postgres_error(p, result);
     pq.PQclear(result);
     if (r == 0)
-        stmt->session = p->session;
+        *session = p->session;
     return r;
+}
+
+int postgres_make_known(struct postgres_db *p, struct postgres_stmt *stmt)
+{
+    return postgres_prepare_as(p, stmt->name, stmt->sql, &stmt->session);
 }
 
 static int run(struct postgres_db *p, struct postgres_stmt *stmt)
@@ -78,6 +87,7 @@ static int run(struct postgres_db *p, struct postgres_stmt *stmt)
 
     if (r < 0)
         return r;
+    postgres_format(stmt);
     if (p->posting) {
         r = postgres_post_and_wait(p, stmt);
     } else {
@@ -179,6 +189,7 @@ void postgres_forget(struct postgres_db *p)
 
         p->statements = stmt->next;
         pq.PQclear(stmt->result);
+        pile_forget(&stmt->pile);
         xfree(stmt->sql);
         xfree(stmt);
     }

@@ -55,7 +55,7 @@ static const char settings[] =
     "SELECT set_config(s.name, wanted.value, false) FROM (VALUES ('idle_in_transaction_session_timeout', '" IDLE_IN_TURN "'),"
     " ('client_connection_check_interval', '" CLIENT_CHECK "'), ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'),"
     " ('tcp_keepalives_count', '2'), ('tcp_user_timeout', '20000'), ('plan_cache_mode', 'force_generic_plan'),"
-    " ('enable_seqscan', 'off'), ('jit', 'off')) AS wanted (name, value)"
+    " ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('jit', 'off')) AS wanted (name, value)"
     " JOIN pg_settings s ON s.name = wanted.name";
 
 /* A 200 is durable, whatever the server does for others. */

@@ -8,9 +8,9 @@
  *
  * A write that fails takes back its own rows. Nearly all that fail do so before they have changed anything, and a savepoint costs
  * a copy of each page that changes under it, an eighth of a stop. So a batch runs without them first; when a write has to be
- * undone after a change, the batch is rolled back and run again with savepoints, and so are the batches after it for a while: who
- * sends such calls on purpose makes every CAREFUL_BATCHES-th batch run twice. With savepoints, the database sees one at a write's
- * first change only.
+ * undone after a change, the batch is rolled back and run again with savepoints, and so are the batches after it for a while: one after
+ * the first of them, twice as many after each further one, one less for each batch that went well without. Who sends such calls on purpose
+ * makes every CAREFUL_BATCHES-th batch run twice. With savepoints, the database sees one at a write's first change only.
  */
 #include "base/metric.h"
 #include "base/mutex.h"
@@ -293,6 +293,15 @@ static bool all_repeat(const struct write *list)
     return !list;
 }
 
+/* A batch without savepoints is over. */
+static void learn_care(struct store *store, bool repeated)
+{
+    if (repeated)
+        store->careful = store->care = MIN_OF(MAX_OF(2 * store->care, 1), CAREFUL_BATCHES);
+    else if (store->care > 0)
+        store->care--;
+}
+
 /* May it be tried without savepoints? */
 static bool is_bare(struct store *store, const struct write *list)
 {
@@ -321,7 +330,7 @@ static int repeat_batch(struct store *store, struct write *list, struct write **
     struct tx *tx = &store->writer;
 
     batch_undo(tx);
-    store->careful = CAREFUL_BATCHES;
+    learn_care(store, true);
     tx->bare = false;
     tx->repeat = false;
     tx->lost = 0;
@@ -355,6 +364,8 @@ static struct write *run_batch(struct store *store, struct write *list, size_t *
     batch_begin(store);
     tx->bare = is_bare(store, list);
     r = settle_batch(store, list, &rest, ret_count);
+    if (tx->bare)
+        learn_care(store, false);
     if (r < 0)
         batch_failed(tx, list, rest, r);
     else

@@ -215,6 +215,123 @@ static void test_many_changes(void **state)
     fixture_done(&f);
 }
 
+/* ── many rows of several tables, changed more than once ── */
+
+#define ROWS 150 /* more than a driver sends at once, twice over */
+
+static struct str odd_text(int64_t n)
+{
+    static const char *const texts[] = {NULL, "", "NULL", "{\"a\",b}", "it's a \\ 'word'", "\xc3\xbc\n\t$1 v.p1"};
+    const char *text = texts[n % (int64_t)countof(texts)];
+
+    return text ? str_from(text) : STR_NONE;
+}
+
+static struct instance row_of(int64_t n)
+{
+    return (struct instance){.id = n % 2 ? STR("i-odd") : STR("i-even"), .account_id = ACCOUNT, .region_id = REGION, .version = 1,
+                             .host_id = odd_text(n), .name = odd_text(n + 1), .spot_price_limit = -0.1 * (double)n, .expires_us = INT64_MAX - n};
+}
+
+static struct job job_of(struct tx *tx, int64_t n)
+{
+    return (struct job){.id = n, .created_us = 1, .holder = n % 2 ? STR("n1") : STR_NONE, .epoch = 1, .step = n % 3,
+                        .disks = arena_printf(tx_arena(tx), "d-%d ", (int)n), .error = odd_text(n)};
+}
+
+static int make_rows(struct tx *tx, struct item *item)
+{
+    for (int64_t n = 1; n <= ROWS; n++) {
+        struct instance inst = row_of(n);
+        struct job job = job_of(tx, n);
+
+        inst.id = arena_printf(tx_arena(tx), "i-%03d", (int)n);
+        ok(store_instance_insert(tx, &inst));
+        ok(store_job_insert(tx, &job));
+        ok(store_segment_switch(tx, &inst, BILLING_MODE_RUNNING, n));
+    }
+    item->n = ROWS;
+    return 0;
+}
+
+/* Each job twice, the second time back; every third instance twice, which only works one after the other. */
+static int change_rows(struct tx *tx, struct item *item)
+{
+    for (int64_t n = 1; n <= ROWS; n++) {
+        struct instance inst = row_of(n);
+        struct job job = job_of(tx, n);
+
+        inst.id = arena_printf(tx_arena(tx), "i-%03d", (int)n);
+        for (int i = 0; i < (n % 3 ? 1 : 2); i++) {
+            inst.host_id = odd_text(n + i);
+            ok(store_instance_save(tx, &inst));
+        }
+        for (int i = 2; i > 0; i--) {
+            job.attempts = 10 * n + i;
+            job.error = odd_text(n + i);
+            ok(store_job_save(tx, &job));
+        }
+        ok(store_segment_switch(tx, &inst, BILLING_MODE_KEPT, n + 10));
+    }
+    item->n = ROWS;
+    return 0;
+}
+
+static void assert_text(struct str is, struct str expected)
+{
+    assert_int_equal(is.ptr != NULL, expected.ptr != NULL);
+    assert_true(str_eq(is, expected));
+}
+
+static void assert_row(struct tx *tx, int64_t n)
+{
+    struct str id = arena_printf(tx_arena(tx), "i-%03d", (int)n);
+    struct instance expected = row_of(n);
+    struct segment *segments;
+    struct instance *inst;
+    struct job *job;
+    size_t count;
+
+    ok(store_instance_get(tx, id, &inst));
+    assert_int_equal(inst->version, n % 3 ? 2 : 3);
+    assert_text(inst->host_id, odd_text(n % 3 ? n : n + 1));
+    assert_text(inst->name, expected.name);
+    assert_true(inst->spot_price_limit == expected.spot_price_limit);
+    assert_int_equal(inst->expires_us, expected.expires_us);
+    ok(store_job_get(tx, n, &job));
+    assert_int_equal(job->attempts, 10 * n + 1);
+    assert_int_equal(job->step, n % 3);
+    assert_text(job->error, odd_text(n + 1));
+    assert_text(job->disks, arena_printf(tx_arena(tx), "d-%d ", (int)n));
+    ok(store_segment_list(tx, id, &segments, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(segments[0].end_us, n + 10);
+    assert_int_equal(segments[1].start_us, n + 10);
+}
+
+static void test_rows_changed_in_one_batch(void **state)
+{
+    struct fixture f;
+    struct batch batch = {.f = &f};
+    struct tx *tx;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open_with(&f, conform_driver);
+    batch_add(&batch, make_rows, 0);
+    batch_add(&batch, change_rows, 0);
+    batch_run(&batch);
+    for (size_t i = 0; i < batch.count; i++) {
+        assert_int_equal(batch.items[i].result, 0);
+        assert_int_equal(batch.items[i].runs, 1); /* nothing had to be done again */
+    }
+    tx = store_read_begin(f.store);
+    for (int64_t n = 1; n <= ROWS; n++)
+        assert_row(tx, n);
+    store_read_end(tx);
+    fixture_done(&f);
+}
+
 /* ── an instance that several writes of a batch are about ── */
 
 static int insert_instance(struct tx *tx, void *arg)
@@ -281,7 +398,7 @@ static int conform_batch(const char *name, const struct db_driver *driver)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_failure_finds_its_write), cmocka_unit_test(test_a_row_that_is_not_met),
         cmocka_unit_test(test_an_error_of_the_database),  cmocka_unit_test(test_many_changes),
-        cmocka_unit_test(test_an_instance_in_one_batch),
+        cmocka_unit_test(test_rows_changed_in_one_batch), cmocka_unit_test(test_an_instance_in_one_batch),
     };
 
     conform_driver = driver;

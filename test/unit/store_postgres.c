@@ -13,7 +13,7 @@
 
 #include "base/hash.h"
 #include "store/postgres.h"
-#include "store/postgres_api.h"
+#include "store/postgres_impl.h"
 
 #define NAME_BYTES (2 * SHA256_BYTES + 2)
 
@@ -286,13 +286,16 @@ static int lose_post(PGconn *conn, const char *name, int count, const char *cons
     return PQsendQueryPrepared(conn, name, count, values, lengths, formats, binary);
 }
 
+/* Two statements are sent for them: one for each table. */
 static void lose_at(struct fixture *f, int post)
 {
     struct batch batch = {.f = f};
 
     posts_until_loss = post;
-    for (int64_t id = 1; id <= 3; id++)
+    for (int64_t id = 1; id <= 2; id++) {
         batch_add(&batch, put_event, id);
+        batch_add(&batch, insert_job, 10 + id);
+    }
     batch_run(&batch);
     for (size_t i = 0; i < batch.count; i++)
         assert_int_equal(batch.items[i].result, -E_IO);
@@ -311,7 +314,7 @@ static void test_a_session_ends_among_posts(void **state)
     batch_add(&batch, insert_job, 1); /* something that is posted */
     batch_run(&batch);
     pq.PQsendQueryPrepared = lose_post;
-    for (int post = 1; post <= 3; post++)
+    for (int post = 1; post <= 2; post++)
         lose_at(&pair.first, post);
     pq.PQsendQueryPrepared = PQsendQueryPrepared;
     batch.count = 0;
@@ -330,23 +333,71 @@ static int count_wait(PGconn *conn)
     return PQpipelineSync(conn);
 }
 
-/* A batch waits a few times, however many changes it makes: that is what posts are for. */
-static void test_posts_share_a_round_trip(void **state)
+static int set_many_numbers(struct tx *tx, struct item *item)
 {
-    struct fixture f;
-    struct batch batch = {.f = &f};
+    item->n = 0;
+    for (int64_t n = 1; n <= MANY; n++)
+        ok(store_number_set(tx, arena_printf(tx_arena(tx), "n-%d", (int)n), n));
+    return 0;
+}
 
-    (void)state;
-    fixture_init(&f);
-    fixture_open_with(&f, conform_driver);
-    batch_add(&batch, add_many, 0);
+static int waits_of(struct fixture *f, int (*body)(struct tx *tx, struct item *item))
+{
+    struct batch batch = {.f = f};
+
+    batch_add(&batch, body, 0);
     waits = 0;
     pq.PQpipelineSync = count_wait;
     batch_run(&batch);
     pq.PQpipelineSync = PQpipelineSync;
     assert_int_equal(batch.items[0].result, 0);
-    assert_in_range(waits, 2, 5);
+    return waits;
+}
+
+/* A batch waits a few times, however many changes it makes: that is what posts are for. */
+static void test_posts_share_a_round_trip(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open_with(&f, conform_driver);
+    assert_int_equal(waits_of(&f, add_many), 1);
+    assert_in_range(waits_of(&f, set_many_numbers), 2, 5); /* one by one */
     fixture_done(&f);
+}
+
+/* ── piles ── */
+
+/* What is sent of a statement for many rows; NULL: its rows are sent one by one. */
+static void assert_pile(const char *sql, int count, const char *expected)
+{
+    struct postgres_stmt stmt = {.sql = xstrdup(sql), .count = count, .name = "s7"};
+    const Oid types[] = {TYPE_I64, TYPE_TEXT, TYPE_BYTES, TYPE_DOUBLE};
+
+    pile_learn(&stmt.pile, &stmt, types);
+    assert_int_equal(stmt.pile.kind != PILE_NONE, expected != NULL);
+    if (expected)
+        assert_string_equal(stmt.pile.sql, expected);
+    pile_forget(&stmt.pile);
+    xfree(stmt.sql);
+}
+
+static void test_statements_of_many_rows(void **state)
+{
+    (void)state;
+    assert_pile("INSERT INTO t (a, b) VALUES ($1, $2)", 2,
+                "INSERT INTO t (a, b) SELECT v.p1, v.p2 FROM unnest($1::bigint[], $2::text[]) AS v (p1, p2)");
+    assert_pile("INSERT INTO t (a) VALUES ($1) ON CONFLICT DO NOTHING", 1, "INSERT INTO t (a) SELECT v.p1 FROM unnest($1::bigint[]) AS v (p1)");
+    assert_pile("INSERT INTO t (a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET a = 1", 1, NULL);
+    assert_pile("INSERT INTO t (a) SELECT $1", 1, NULL);
+    assert_pile("UPDATE t SET b = $3, c = $4 WHERE a = $1 AND b <> $2", 4,
+                "UPDATE t SET b = v.p3, c = v.p4 FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::double precision[])"
+                " AS v (p1, p2, p3, p4) WHERE a = v.p1 AND b <> v.p2");
+    assert_pile("UPDATE t SET a = 1", 0, NULL);
+    assert_pile("UPDATE t SET a = $1", 1, NULL);
+    assert_pile("UPDATE t SET a = (SELECT b FROM u) WHERE a = $1", 1, NULL);
+    assert_pile("DELETE FROM t WHERE a = $1", 1, NULL);
 }
 
 /* Another node has taken the nonce: one write hears of it, the others of its batch are kept. */
@@ -441,6 +492,7 @@ static int own_tests(const struct db_driver *driver)
         cmocka_unit_test(test_a_conflict_is_tried_again),
         cmocka_unit_test(test_a_session_ends_among_posts),
         cmocka_unit_test(test_posts_share_a_round_trip),
+        cmocka_unit_test(test_statements_of_many_rows),
         cmocka_unit_test(test_a_nonce_of_another_node_in_a_batch),
     };
 

@@ -139,6 +139,41 @@ static void test_batch_without_savepoints(void **state)
     fixture_done(&f);
 }
 
+/* How often a write runs that is a batch of its own. */
+static int runs_of(struct fixture *f, int fail_after)
+{
+    struct set set = set_of("a", 1, fail_after);
+
+    set.write.repeats = true;
+    assert_int_equal(store_submit(f->store, &set.write), 0);
+    assert_int_equal(store_run_once(f->store), 1);
+    assert_int_equal(set.result, fail_after);
+    return set.runs;
+}
+
+/* Who fails again and again gets savepoints for longer and longer; who does so once is forgotten. */
+static void test_care_grows_and_goes(void **state)
+{
+    static const int runs[] = {2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 2};
+    struct fixture f;
+    int twice = 0;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open(&f);
+    for (size_t i = 0; i < countof(runs); i++)
+        assert_int_equal(runs_of(&f, -E_CONFLICT), runs[i]);
+    for (int i = 0; i < 1000; i++)
+        twice += runs_of(&f, -E_CONFLICT) == 2;
+    assert_in_range(twice, 1000 / 65, 1000 / 65 + 4);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(runs_of(&f, 0), 1);
+    assert_int_equal(runs_of(&f, -E_CONFLICT), 2);
+    assert_int_equal(runs_of(&f, -E_CONFLICT), 1);
+    assert_int_equal(runs_of(&f, -E_CONFLICT), 2);
+    fixture_done(&f);
+}
+
 /* One that must not run twice keeps its batch from being tried without savepoints. */
 static void test_batch_with_one_that_does_not_repeat(void **state)
 {
@@ -729,6 +764,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch),   cmocka_unit_test(test_failed_commit),
         cmocka_unit_test(test_batch_without_savepoints),
+        cmocka_unit_test(test_care_grows_and_goes),
         cmocka_unit_test(test_batch_with_one_that_does_not_repeat),
         cmocka_unit_test(test_nested),  cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_snapshot),

@@ -18,6 +18,8 @@ from aliyunsdkcore.client import AcsClient  # noqa: E402
 from aliyunsdkcore.request import CommonRequest  # noqa: E402
 from aliyunsdkecs.request.v20140526 import DescribeInstancesRequest, StopInstanceRequest, StopInstancesRequest  # noqa: E402
 
+SET_ZONE = "cn-hangzhou-h"
+
 
 def until(probe, wanted, seconds=15):
     end = time.monotonic() + seconds * SLOW
@@ -91,6 +93,27 @@ class CurrentSdk(EcsTest):
             if not token:
                 break
         self.assertEqual(len(types), 517)
+
+    def test_deployment_set(self):
+        self.ecs.ctl("host", "add", "rack-2", f"zone={SET_ZONE}", "vcpus=64", "memory=256")
+        made = self.client.create_deployment_set(models.CreateDeploymentSetRequest(
+            region_id=REGION, deployment_set_name="db", strategy="Availability", client_token="one")).body.deployment_set_id
+        members = [self.run_one(deployment_set_id=made, zone_id=SET_ZONE) for _ in range(2)]
+        with self.assertRaises(Exception) as caught:  # two hosts, three members
+            self.run_one(deployment_set_id=made, zone_id=SET_ZONE)
+        self.assertEqual(caught.exception.code, "OperationDenied.NoStock")
+        [row] = self.client.describe_deployment_sets(models.DescribeDeploymentSetsRequest(
+            region_id=REGION, deployment_set_ids=json.dumps([made]))).body.deployment_sets.deployment_set
+        self.assertEqual((row.deployment_set_name, row.instance_amount), ("db", 2))
+        self.assertEqual(sorted(row.instance_ids.instance_id), sorted(members))
+        described = self.client.describe_instances(models.DescribeInstancesRequest(
+            region_id=REGION, instance_ids=json.dumps(members))).body.instances.instance
+        self.assertEqual([i.deployment_set_id for i in described], [made, made])
+        for i in members:
+            until(lambda: self.status(i), "Running")
+            self.client.delete_instance(models.DeleteInstanceRequest(instance_id=i, force=True))
+            until(lambda: self.status(i), None)
+        self.client.delete_deployment_set(models.DeleteDeploymentSetRequest(region_id=REGION, deployment_set_id=made))
 
     def test_wrong_secret(self):
         self.client = Client(Config(access_key_id=self.ecs.key_id, access_key_secret="wrong", protocol="http",

@@ -78,7 +78,7 @@ static void hypervisor_fails(void **state)
         for (int after = 0; after < 2; after++) {
             struct fault_plan plan = {.nth = 1, .after = after == 1, .error = errors[e]};
 
-            for (; play(story, &plan, 0); plan.nth++, points++)
+            for (; play(story, &plan, 0); plan.nth += POINT_STRIDE, points += POINT_STRIDE)
                 assert_true(plan.nth < 200);
         }
     }
@@ -92,7 +92,7 @@ static void store_fails(void **state)
     int64_t at = 1;
 
     while (play(story, NULL, at)) {
-        at++;
+        at += POINT_STRIDE;
         assert_true(at < 2000);
     }
     print_message("%s: %d failures of the store\n", story->name, (int)at - 1);

@@ -222,9 +222,9 @@ static bool fails_at(const struct operation *op, const struct mode *mode, int64_
 HELPER int fails_everywhere(const struct operation *op, const struct mode *mode)
 {
     bool met = true;
-    int points = -1;
+    int points = -POINT_STRIDE;
 
-    for (int64_t nth = 1; met; nth++, points++) {
+    for (int64_t nth = 1; met; nth += POINT_STRIDE, points += POINT_STRIDE) {
         met = false;
         for (uint64_t seed = 0; seed < MAX_OF(1, mode->seeds); seed++)
             met = fails_at(op, mode, nth, (uint64_t)nth * 8 + seed) || met;

@@ -25,6 +25,13 @@
         _fail(__FILE__, __LINE__);                                                                 \
     } while (0)
 
+/* From one point of failure to the next, where an operation fails at all of them in turn. Sanitizers make each slow: there it is every third. */
+#ifdef __SANITIZE_ADDRESS__
+#define POINT_STRIDE 3
+#else
+#define POINT_STRIDE 1
+#endif
+
 /* The text of a struct str equals a C string; NULL: it is absent. */
 #define assert_str(actual, expected)                                                               \
     do {                                                                                           \

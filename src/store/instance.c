@@ -265,12 +265,32 @@ int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct
     return list(tx, &query, ARGS(V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
 }
 
-int store_instance_at_host(struct tx *tx, struct str host_id, struct str after, int64_t limit, struct instance_list *ret)
+/* The id that ends a stretch of that many rows; STR_NONE: fewer are left. */
+static int stretch_end(struct tx *tx, struct str after, struct str *ret)
 {
-    static const struct query query = {"SELECT {c} FROM instance WHERE host_id = $1 AND id > $2 ORDER BY id LIMIT $3",
-                                       &instance_hot_table};
+    static const struct query query = {"SELECT id FROM instance WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2", NULL};
+    struct str_list ids;
+    int r = rows_texts(tx, &query, ARGS(V_STR(after), V_I64(STORE_STRETCH_ROWS - 1)), &ids);
 
-    return list(tx, &query, ARGS(V_STR(host_id), V_STR(after.ptr ? after : STR("")), V_I64(limit + 1)), limit, ret);
+    if (r == 0)
+        *ret = ids.count > 0 ? ids.items[0] : STR_NONE;
+    return r;
+}
+
+int store_instance_at_host(struct tx *tx, struct str host_id, struct str after, int64_t limit, struct instance_list *ret,
+                           struct str *ret_next)
+{
+    static const struct query query = {"SELECT {c} FROM instance WHERE host_id = $1 AND id > $2 AND id <= $3 ORDER BY id LIMIT $4",
+                                       &instance_hot_table};
+    struct str first = after.ptr ? after : STR("");
+    struct str last;
+    int r = stretch_end(tx, first, &last);
+
+    if (r == 0) /* ids are letters, digits and "-": none comes behind "~" */
+        r = list(tx, &query, ARGS(V_STR(host_id), V_STR(first), V_STR(last.ptr ? last : STR("~")), V_I64(limit + 1)), limit, ret);
+    if (r == 0)
+        *ret_next = ret->more ? ret->items[ret->count - 1].id : last;
+    return r;
 }
 
 int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret)

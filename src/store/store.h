@@ -155,9 +155,13 @@ int store_instance_find(struct tx *tx, const struct instance_filter *filter, con
 int store_instance_count(struct tx *tx, struct str account_id, int64_t *ret) must_check;
 /* Every instance with a host, for reconciling (keyset by id). */
 int store_instance_placed(struct tx *tx, struct str after, int64_t limit, struct instance_list *ret) must_check;
-/* Those that have their place at the host (keyset by id). Looks at all rows: no index has a column that a stop writes. */
-int store_instance_at_host(struct tx *tx, struct str host_id, struct str after, int64_t limit, struct instance_list *ret)
-    must_check;
+/*
+ * Those of the next STORE_STRETCH_ROWS instances behind `after` that have their place at the host; *ret_next: where to go on, STR_NONE at the
+ * end. Bounded, since no index has a column that a stop writes: all rows are looked at.
+ */
+#define STORE_STRETCH_ROWS 20000
+int store_instance_at_host(struct tx *tx, struct str host_id, struct str after, int64_t limit, struct instance_list *ret,
+                           struct str *ret_next) must_check;
 /* Instances whose release_us has come. */
 int store_instance_release_due(struct tx *tx, usec_t now, int64_t limit, struct instance_list *ret) must_check;
 /* Those whose expires_us has come and that have no financial lock. */

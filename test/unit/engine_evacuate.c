@@ -242,7 +242,8 @@ static void what_can_not_move_stays_with_its_reason(void **state)
 static int count_at(struct tx *tx, void *arg)
 {
     struct instance_list list;
-    int r = store_instance_at_host(tx, ONE, STR_NONE, 10, &list);
+    struct str next;
+    int r = store_instance_at_host(tx, ONE, STR_NONE, 10, &list, &next);
 
     *(size_t *)arg = list.count;
     return r;

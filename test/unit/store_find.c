@@ -372,11 +372,75 @@ static void test_tally(void **state)
     fixture_done(&f);
 }
 
+/* ── those at a host ── */
+
+#define MANY (STORE_STRETCH_ROWS + 10)
+#define RARE STR("rare")
+
+static struct str many_id(struct arena *arena, int n)
+{
+    return arena_printf(arena, "i-%06d", n);
+}
+
+static int insert_many(struct tx *tx, void *arg)
+{
+    struct fixture *f = arg;
+    struct instance inst = fixture_instance(f);
+    int r = 0;
+
+    for (int n = 0; r == 0 && n < MANY; n++) {
+        bool rare = (n >= 5 && n <= 7) || n == STORE_STRETCH_ROWS + 5;
+
+        inst.id = many_id(tx_arena(tx), n);
+        inst.host_id = rare ? RARE : STR("other");
+        r = store_instance_insert(tx, &inst);
+    }
+    return r;
+}
+
+static void assert_stretch(struct tx *tx, int after, int first, int second, int next)
+{
+    struct arena *arena = tx_arena(tx);
+    const int expected[] = {first, second};
+    struct instance_list list;
+    struct str is;
+    size_t count = 0;
+
+    assert_int_equal(store_instance_at_host(tx, RARE, after < 0 ? STR_NONE : many_id(arena, after), 2, &list, &is), 0);
+    for (; count < countof(expected) && expected[count] >= 0; count++)
+        assert_true(count < list.count && str_eq(list.items[count].id, many_id(arena, expected[count])));
+    assert_int_equal(list.count, count);
+    assert_int_equal(is.ptr != NULL, next >= 0);
+    if (next >= 0)
+        assert_true(str_eq(is, many_id(arena, next)));
+}
+
+/* However many instances there are, a call looks at a bounded part of them. */
+static void test_at_a_host_in_stretches(void **state)
+{
+    struct fixture f;
+    struct tx *tx;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open(&f);
+    assert_int_equal(store_write(f.store, insert_many, &f), 0);
+    tx = store_read_begin(f.store);
+    assert_stretch(tx, -1, 5, 6, 6); /* the page is full */
+    assert_stretch(tx, 6, 7, STORE_STRETCH_ROWS + 5, 6 + STORE_STRETCH_ROWS);
+    assert_stretch(tx, 6 + STORE_STRETCH_ROWS, -1, -1, -1);
+    assert_stretch(tx, 7, STORE_STRETCH_ROWS + 5, -1, 7 + STORE_STRETCH_ROWS);
+    assert_stretch(tx, MANY, -1, -1, -1);
+    store_read_end(tx);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_combinations),
         cmocka_unit_test(test_tally),
+        cmocka_unit_test(test_at_a_host_in_stretches),
     };
 
     return cmocka_run_group_tests_name("store_find", tests, NULL, NULL);

@@ -251,6 +251,7 @@ class Types:
             field.flags += SCALARS[text][1]
         elif re.fullmatch(r"id:[a-z_]+", text):
             field.kind = "STR"
+            field.flags += ["INSTANCE"] if text == "id:instance" else []
         elif text.startswith("enum:"):
             field.kind, field.enum = "ENUM", text[len("enum:"):]
             if field.enum not in self.enums:

@@ -55,6 +55,7 @@ enum shape_flag {
     SHAPE_FREE = 1u << 6,     /* request: empty text is a value (tag values, descriptions), not "absent" */
     SHAPE_NUMTEXT = 1u << 7,  /* request: an INT that some clients send as text with a fraction or quotes */
     SHAPE_REFUSED = 1u << 8,  /* request: any value but default_text (compared without case) fails with `error` */
+    SHAPE_INSTANCE = 1u << 9, /* request: the id of an instance, or a list of them */
 };
 
 struct shape_field {

@@ -276,7 +276,7 @@ static void submit_record(struct engine *engine, struct active *active)
 {
     int r;
 
-    active->write = (struct write){.run = record_run, .done = record_done, .repeats = true, .about = active->job.instance_id};
+    active->write = (struct write){.run = record_run, .done = record_done, .repeats = true, .about = {&active->job.instance_id, 1}};
     r = store_submit(engine->store, &active->write);
     if (r < 0)
         record_done(&active->write, r);

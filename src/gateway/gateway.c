@@ -371,6 +371,21 @@ static void write_done(struct write *write, int result)
     answer(wc->request, result < 0 ? result : wc->result, wc->body, wc->done, wc->arg);
 }
 
+/* Those that the call names. */
+static struct str_list instances_of(const struct request *request)
+{
+    const struct shape *shape = request->row->request;
+
+    for (size_t i = 0; i < shape->count; i++) {
+        const struct shape_field *field = &shape->fields[i];
+        void *place = (char *)request->req + field->offset;
+
+        if (field->flags & SHAPE_INSTANCE)
+            return field->flags & SHAPE_LIST ? *(struct str_list *)place : (struct str_list){place, 1};
+    }
+    return (struct str_list){0};
+}
+
 static void submit(struct request *request, gateway_suspend_fn suspend, gateway_done_fn done,
                    void *arg)
 {
@@ -381,7 +396,7 @@ static void submit(struct request *request, gateway_suspend_fn suspend, gateway_
     wc->write.run = write_run;
     wc->write.done = write_done;
     wc->write.repeats = !request->call->operator_socket; /* an operator's may reach beyond the store */
-    wc->write.about = params_get(&request->params, STR("InstanceId"));
+    wc->write.about = instances_of(request);
     suspend(arg);
     r = store_submit(request->gateway->settings.store, &wc->write);
     if (r < 0)

@@ -16,6 +16,8 @@
 /* clang-format on */
 #define IDS_MAX 64 /* in one query; the parameters that are left over are NULL */
 
+#define AHEAD_MAX LIMIT_BATCH_OPS /* of a batch: as many as it has writes. What a write names beyond is read when it is asked for */
+
 #define NEWEST "FROM segment WHERE segment.instance_id = instance.id ORDER BY start_us DESC LIMIT 1"
 
 static const struct query query = {
@@ -51,27 +53,47 @@ static int read_some(struct tx *tx, const struct value ids[IDS_MAX])
     return r;
 }
 
-/* The next ids that writes name; *list goes on to what is left. */
-static size_t gather(const struct write **list, struct value ids[IDS_MAX])
+/* Where in a list of writes, and in what its first one is about. */
+struct place {
+    const struct write *list;
+    size_t i;
+};
+
+/* STR_NONE: there is none. */
+static struct str next_id(struct place *place)
+{
+    for (; place->list; place->list = place->list->next, place->i = 0)
+        while (place->i < place->list->about.count) {
+            struct str id = place->list->about.items[place->i++];
+
+            if (!str_empty(id))
+                return id;
+        }
+    return STR_NONE;
+}
+
+/* The next ids that writes name; those that are left over stay absent. */
+static size_t gather(struct place *place, struct value ids[IDS_MAX])
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < IDS_MAX; i++)
-        ids[i] = V_STR(STR_NONE);
-    for (; *list && count < IDS_MAX; *list = (*list)->next)
-        if (!str_empty((*list)->about))
-            ids[count++] = V_STR((*list)->about);
+    for (size_t i = 0; i < IDS_MAX; i++) {
+        ids[i] = V_STR(next_id(place));
+        count += ids[i].kind != VALUE_NULL;
+    }
     return count;
 }
 
 int ahead_read(struct tx *tx, const struct write *list)
 {
+    struct place place = {list, 0};
     struct value ids[IDS_MAX];
+    size_t read = 0;
     int r = 0;
 
     ahead_forget(tx);
     tx->ahead_knows_disks = true;
-    while (r == 0 && gather(&list, ids) > 0)
+    for (; r == 0 && read < AHEAD_MAX && gather(&place, ids) > 0; read += IDS_MAX)
         r = read_some(tx, ids);
     return r;
 }

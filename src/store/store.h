@@ -69,7 +69,7 @@ struct write {
     int (*run)(struct tx *tx, struct write *write);      /* 0 or -E_…: what `done` gets */
     void (*done)(struct write *write, int result);       /* in the writer's thread, after COMMIT; must not block */
     bool repeats;                                        /* `run` may be called a second time before `done` */
-    struct str about; /* the instance that `run` asks for first, if it does: all of a batch may be read at once */
+    struct str_list about; /* instances that `run` asks for first, if it does: all of a batch may be read at once */
     struct write *next;                                  /* the queue's */
     int result;                                          /* the queue's */
 };

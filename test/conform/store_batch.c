@@ -42,7 +42,7 @@ static struct item *batch_add(struct batch *batch, int (*body)(struct tx *tx, st
 
     assert_true(batch->count <= BATCH_MAX);
     *item = (struct item){.batch = batch, .body = body, .n = n, .result = 1};
-    item->write = (struct write){.run = item_run, .done = item_done, .repeats = true, .about = batch->instance_id};
+    item->write = (struct write){.run = item_run, .done = item_done, .repeats = true, .about = {&batch->instance_id, 1}};
     ok(store_submit(batch->f->store, &item->write));
     return item;
 }

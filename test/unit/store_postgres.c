@@ -367,6 +367,65 @@ static void test_posts_share_a_round_trip(void **state)
     fixture_done(&f);
 }
 
+/* ── reading ahead ── */
+
+#define NAMED 70 /* more than a question has room for */
+
+static int questions;
+
+static PGresult *count_question(PGconn *conn, const char *name, int count, const char *const *values, const int *lengths, const int *formats,
+                                int binary)
+{
+    questions++;
+    return PQexecPrepared(conn, name, count, values, lengths, formats, binary);
+}
+
+static int insert_named(struct tx *tx, void *arg)
+{
+    struct str *ids = arg;
+
+    for (size_t i = 0; i < NAMED; i++) {
+        struct instance inst = {.id = ids[i], .account_id = ACCOUNT, .region_id = REGION, .version = (int64_t)i};
+
+        ok(store_instance_insert(tx, &inst));
+    }
+    return 0;
+}
+
+static int read_named(struct tx *tx, struct item *item)
+{
+    for (size_t i = 0; i < item->write.about.count; i++) {
+        struct instance *inst;
+
+        ok(store_instance_get_hot(tx, item->write.about.items[i], &inst));
+        assert_int_equal(inst->version, i);
+    }
+    item->n = 0;
+    return 0;
+}
+
+static void test_what_a_write_names_is_read_at_once(void **state)
+{
+    struct str ids[NAMED];
+    struct fixture f;
+    struct batch batch = {.f = &f};
+
+    (void)state;
+    fixture_init(&f);
+    fixture_open_with(&f, conform_driver);
+    for (int i = 0; i < NAMED; i++)
+        ids[i] = arena_printf(&f.arena, "i-%d", i);
+    ok(store_write(f.store, insert_named, ids));
+    batch_add(&batch, read_named, 1)->write.about = (struct str_list){ids, NAMED};
+    questions = 0;
+    pq.PQexecPrepared = count_question;
+    batch_run(&batch);
+    pq.PQexecPrepared = PQexecPrepared;
+    assert_int_equal(batch.items[0].n, 0);
+    assert_int_equal(questions, 2);
+    fixture_done(&f);
+}
+
 /* ── piles ── */
 
 /* What is sent of a statement for many rows; NULL: its rows are sent one by one. */
@@ -492,6 +551,7 @@ static int own_tests(const struct db_driver *driver)
         cmocka_unit_test(test_a_conflict_is_tried_again),
         cmocka_unit_test(test_a_session_ends_among_posts),
         cmocka_unit_test(test_posts_share_a_round_trip),
+        cmocka_unit_test(test_what_a_write_names_is_read_at_once),
         cmocka_unit_test(test_statements_of_many_rows),
         cmocka_unit_test(test_a_nonce_of_another_node_in_a_batch),
     };

@@ -120,6 +120,16 @@ class Sizes(unittest.TestCase):
         self.assertEqual(len(check_size.check_lengths([10] * 80 + [60] * 20)[1]), 1)
 
 
+class Built(unittest.TestCase):
+    """A test that nobody builds asks nothing."""
+
+    def test_every_unit_test_is_listed(self):
+        listed = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("meson.build"))
+        programs = [path.stem for path in (ROOT / "test" / "unit").glob("*.c") if "\nint main(" in path.read_text(encoding="utf-8")]
+        self.assertGreater(len(programs), 50)
+        self.assertEqual([name for name in programs if f"'{name}'" not in listed], [])
+
+
 class Words(unittest.TestCase):
     """What every file says and none may say."""
 

@@ -114,12 +114,13 @@ static void stop_instance_is_as_its_page_says(void **state)
     assert_int_equal(shape->count, 6);
     assert_int_equal(shape->size, sizeof(struct stop_instance_request));
     assert_string_equal(shape->fields[0].name, "InstanceId");
-    assert_int_equal(shape->fields[0].flags, SHAPE_REQUIRED);
+    assert_int_equal(shape->fields[0].flags, SHAPE_REQUIRED | SHAPE_INSTANCE);
     assert_int_equal(field_of(shape, "ForceStop")->offset, offsetof(struct stop_instance_request, force_stop));
     assert_string_equal(field_of(shape, "ForceStop")->default_text, "false");
     assert_null(field_of(shape, "StoppedMode")->default_text);
     assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("stopcharging")), STOPPED_MODE_STOP_CHARGING);
-    assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("Not-applicable")), -1);
+    assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("Not-applicable")), STOPPED_MODE_NOT_APPLICABLE);
+    assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("Never")), -1);
     assert_int_equal(field_of(&stop_instances_request_shape, "InstanceId")->missing, E_INSTANCE_IDS_NULL);
     assert_int_equal(field_of(&stop_instances_request_shape, "InstanceId")->too_many, E_TOO_MANY_INSTANCE_IDS);
 }

@@ -18,8 +18,7 @@ enum { TYPE_BYTES = 17, TYPE_I64 = 20, TYPE_I16 = 21, TYPE_I32 = 23, TYPE_TEXT =
 
 /* What may be collected of a statement's changes: see postgres_pile.c. */
 enum pile_kind {
-    PILE_UNKNOWN,
-    PILE_NONE, /* its changes are sent one by one */
+    PILE_NONE, /* nothing: they are sent one by one */
     PILE_INSERT,
     PILE_UPDATE,
 };
@@ -46,7 +45,7 @@ struct postgres_stmt {
     char *sql;
     char name[24];
     unsigned session; /* the one that it is prepared in */
-    struct pile pile;
+    struct pile *pile; /* NULL: it has not been posted yet */
     int count;
     struct value bound[PARAMETERS_MAX];
     const char *values[PARAMETERS_MAX];
@@ -121,9 +120,10 @@ int postgres_post(struct db *db, struct stmt *stmt, int64_t rows);
 /* Nothing that was posted and not sent yet will be. */
 void postgres_drop_piles(struct postgres_db *p);
 
-/* postgres_pile.c. How a statement's changes are collected: its text, and what the server takes its parameters for. */
-void pile_learn(struct pile *pile, const struct postgres_stmt *stmt, const Oid oids[]);
-void pile_forget(struct pile *pile);
+/* postgres_pile.c. How a statement's changes are collected, by its text and what the server takes its parameters for; pile_free's. */
+struct pile *pile_new(const struct postgres_stmt *stmt, const Oid oids[]);
+/* Returns NULL; NULL is fine. */
+struct pile *pile_free(struct pile *pile);
 /* Whether a change of that row may be in it; rarely true when it isn't. */
 bool pile_may_have(const struct pile *pile, const struct value *values);
 void pile_add(struct pile *pile, const struct value *values, int64_t expected);

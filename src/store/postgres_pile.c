@@ -45,7 +45,7 @@ static void name_table(struct pile *pile, const char *sql)
         pile->kind = kinds[i].kind;
         pile->table = str_slice(sql + len, strcspn(sql + len, " "));
     }
-    assert(pile->table.len > 0); /* what is posted changes a table */
+    assert(pile->table.len > 0 && !strstr(sql, "SELECT")); /* what is posted changes a table, and looks at no other */
 }
 
 static const char *array_of(Oid oid)
@@ -102,7 +102,7 @@ static bool make_update(struct buf *out, struct pile *pile, const char *sql)
     const char *where = strstr(sql, " WHERE ");
     const char *key = where ? strchr(where, '$') : NULL;
 
-    if (!key || strstr(sql, "SELECT"))
+    if (!key)
         return false;
     pile->key = (int)strtol(key + 1, NULL, 10) - 1;
     add_words(out, sql, where);
@@ -119,12 +119,12 @@ static bool has_arrays(const struct pile *pile)
     return pile->count > 0;
 }
 
-void pile_learn(struct pile *pile, const struct postgres_stmt *stmt, const Oid oids[])
+struct pile *pile_new(const struct postgres_stmt *stmt, const Oid oids[])
 {
+    struct pile *pile = xcalloc(1, sizeof(*pile));
     struct buf out;
     bool made = false;
 
-    assert(pile->kind == PILE_UNKNOWN);
     name_table(pile, stmt->sql);
     pile->count = stmt->count;
     memcpy(pile->types, oids, (size_t)stmt->count * sizeof(*oids));
@@ -142,13 +142,17 @@ void pile_learn(struct pile *pile, const struct postgres_stmt *stmt, const Oid o
     (void)snprintf(pile->name, sizeof(pile->name), "%sv", stmt->name);
     for (int i = 0; i < pile->count; i++)
         buf_init(&pile->columns[i], COLUMN_BYTES);
+    return pile;
 }
 
-void pile_forget(struct pile *pile)
+struct pile *pile_free(struct pile *pile)
 {
+    if (!pile)
+        return NULL;
     for (int i = 0; i < pile->count; i++)
         buf_done(&pile->columns[i]);
     xfree(pile->sql);
+    return xfree(pile);
 }
 
 /* ── arrays ── */

@@ -103,16 +103,23 @@ static int send_row(struct postgres_db *p, struct postgres_stmt *stmt, int64_t e
 
 static int send_pile(struct postgres_db *p, struct postgres_stmt *stmt)
 {
-    int64_t expected = stmt->pile.expected;
-    bool one = stmt->pile.rows == 1; /* then the arrays cost more than they save */
+    struct pile *pile = stmt->pile;
+    bool one = pile->rows == 1; /* then the arrays cost more than they save */
     int r;
 
-    (one ? pile_only_row : pile_parameters)(&stmt->pile, stmt->values, stmt->lengths, stmt->formats);
-    stmt->count = stmt->pile.count;
-    r = send(p, stmt, one ? stmt->name : stmt->pile.name, expected);
-    pile_clear(&stmt->pile);
+    (one ? pile_only_row : pile_parameters)(pile, stmt->values, stmt->lengths, stmt->formats);
+    stmt->count = pile->count;
+    r = send(p, stmt, one ? stmt->name : pile->name, pile->expected);
+    pile_clear(pile);
     (void)pq.PQflush(p->conn); /* as above */
     return r;
+}
+
+static bool waits(const struct postgres_stmt *stmt, enum pile_kind kind, struct str table)
+{
+    const struct pile *pile = stmt->pile;
+
+    return pile && pile->rows > 0 && pile->kind == kind && (!table.ptr || str_eq(table, pile->table));
 }
 
 static int send_piles(struct postgres_db *p, enum pile_kind kind, struct str table)
@@ -120,7 +127,7 @@ static int send_piles(struct postgres_db *p, enum pile_kind kind, struct str tab
     int r = 0;
 
     for (struct postgres_stmt *stmt = p->statements; r == 0 && stmt; stmt = stmt->next)
-        if (stmt->pile.rows > 0 && stmt->pile.kind == kind && (!table.ptr || str_eq(table, stmt->pile.table)))
+        if (waits(stmt, kind, table))
             r = send_pile(p, stmt);
     return r;
 }
@@ -136,8 +143,8 @@ static int send_all(struct postgres_db *p, struct str table)
 void postgres_drop_piles(struct postgres_db *p)
 {
     for (struct postgres_stmt *stmt = p->statements; stmt; stmt = stmt->next)
-        if (stmt->pile.rows > 0)
-            pile_clear(&stmt->pile);
+        if (stmt->pile && stmt->pile->rows > 0)
+            pile_clear(stmt->pile);
 }
 
 /* ── settling ── */
@@ -179,20 +186,19 @@ static int learn(struct postgres_db *p, struct postgres_stmt *stmt)
         types[i] = pq.PQparamtype(result, i);
     pq.PQclear(result);
     if (r == 0)
-        pile_learn(&stmt->pile, stmt, types);
+        stmt->pile = pile_new(stmt, types);
     return r;
 }
 
 /* The session can be sent it, and is in pipeline mode. */
 static int make_ready(struct postgres_db *p, struct postgres_stmt *stmt)
 {
-    struct pile *pile = &stmt->pile;
     int r = postgres_make_known(p, stmt);
 
-    if (r == 0 && pile->kind == PILE_UNKNOWN)
+    if (r == 0 && !stmt->pile)
         r = learn(p, stmt);
-    if (r == 0 && pile->kind != PILE_NONE)
-        r = postgres_prepare_as(p, pile->name, pile->sql, &pile->session);
+    if (r == 0 && stmt->pile->kind != PILE_NONE)
+        r = postgres_prepare_as(p, stmt->pile->name, stmt->pile->sql, &stmt->pile->session);
     if (r == 0 && !p->posting && pq.PQenterPipelineMode(p->conn) != 1)
         return postgres_error(p, NULL);
     p->posting |= r == 0;
@@ -202,25 +208,24 @@ static int make_ready(struct postgres_db *p, struct postgres_stmt *stmt)
 /* Two changes of a row are two statements. */
 static bool has_to_wait_for(const struct postgres_stmt *other, const struct postgres_stmt *stmt)
 {
-    return other->pile.rows > 0 && other->pile.kind == PILE_UPDATE && str_eq(other->pile.table, stmt->pile.table) &&
-           (other != stmt || pile_may_have(&other->pile, stmt->bound));
+    return waits(other, PILE_UPDATE, stmt->pile->table) && (other != stmt || pile_may_have(other->pile, stmt->bound));
 }
 
 static int send_before(struct postgres_db *p, const struct postgres_stmt *stmt)
 {
-    bool wait = stmt->pile.kind == PILE_NONE;
+    bool wait = stmt->pile->kind == PILE_NONE;
 
-    for (const struct postgres_stmt *other = p->statements; other && stmt->pile.kind == PILE_UPDATE && !wait; other = other->next)
+    for (const struct postgres_stmt *other = p->statements; other && stmt->pile->kind == PILE_UPDATE && !wait; other = other->next)
         wait = has_to_wait_for(other, stmt);
-    return wait ? send_all(p, stmt->pile.table) : 0;
+    return wait ? send_all(p, stmt->pile->table) : 0;
 }
 
 static int add_row(struct postgres_db *p, struct postgres_stmt *stmt, int64_t expected)
 {
-    if (stmt->pile.kind == PILE_NONE)
+    if (stmt->pile->kind == PILE_NONE)
         return send_row(p, stmt, expected);
-    pile_add(&stmt->pile, stmt->bound, expected);
-    return pile_is_full(&stmt->pile) ? send_all(p, stmt->pile.table) : 0;
+    pile_add(stmt->pile, stmt->bound, expected);
+    return pile_is_full(stmt->pile) ? send_all(p, stmt->pile->table) : 0;
 }
 
 int postgres_post(struct db *db, struct stmt *stmt, int64_t rows)

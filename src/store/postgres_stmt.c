@@ -189,7 +189,7 @@ void postgres_forget(struct postgres_db *p)
 
         p->statements = stmt->next;
         pq.PQclear(stmt->result);
-        pile_forget(&stmt->pile);
+        stmt->pile = pile_free(stmt->pile);
         xfree(stmt->sql);
         xfree(stmt);
     }

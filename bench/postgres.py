@@ -23,6 +23,11 @@ Method: {rounds} rounds; in each, every place stops {stops:,} instances over {co
 over one, its nodes' other work is awaited, and the next place begins, another one first each time. All daemons, servers and the generator
 share this machine's cores; SQLite and the servers write to the same disk, and flush (fsync=on). The standby is synchronous: COMMIT waits
 until it has flushed. Rates are medians of the rounds, ratios to SQLite the median of those of one round."""
+SHARE = 0.1  # of a core, for each node
+SCALE_METHOD = """\
+Then, as the cores of this machine are shared: one node against two, each of which may compute for {share:.0%} of a core (a control group), so
+that the nodes are what is short, and neither the server nor the generator. {rounds} rounds of {stops:,} stops, one after the other, the
+second first each time."""
 
 
 class Place:
@@ -85,7 +90,7 @@ def url_of(primary, schema):
 
 
 def open_places(add):
-    """`add` gets what closes each thing, as it comes."""
+    """The server with a standby, and the places; `add` gets what closes each thing, as it comes."""
     def place(*words, **more):
         made = Place(*words, **more)
         add(made.close)
@@ -100,9 +105,9 @@ def open_places(add):
         if time.monotonic() > end:
             raise RuntimeError("the standby does not follow")
         time.sleep(0.05)
-    return [place("SQLite"), place("PostgreSQL", url_of(alone, "alone")),
-            place("PostgreSQL, synchronous standby", url_of(primary, "one")),
-            place("two nodes, PostgreSQL, synchronous standby", url_of(primary, "two"), nodes=2)]
+    return primary, [place("SQLite"), place("PostgreSQL", url_of(alone, "alone")),
+                     place("PostgreSQL, synchronous standby", url_of(primary, "one")),
+                     place("two nodes, PostgreSQL, synchronous standby", url_of(primary, "two"), nodes=2)]
 
 
 def measure(places, folder, stops, few):
@@ -129,6 +134,68 @@ def report(places):
               f"  one connection: p50 {alone / 1e3:.2f} ms")
 
 
+class Ration:
+    """Processes that together compute for no more than a share of a core. OSError: no control group can be made here."""
+
+    PERIOD_US = 10_000
+
+    def __init__(self, name, share):
+        root = pathlib.Path("/sys/fs/cgroup")
+        unified = (root / "cgroup.controllers").exists()
+        quota = int(share * self.PERIOD_US)
+        limits = {"cpu.max": f"{quota} {self.PERIOD_US}"} if unified else {"cpu.cfs_period_us": self.PERIOD_US, "cpu.cfs_quota_us": quota}
+        self.folder = (root if unified else root / "cpu") / name
+        self.folder.mkdir()
+        try:
+            for file, limit in limits.items():
+                (self.folder / file).write_text(str(limit))
+        except OSError:
+            self.close()
+            raise
+
+    def add(self, pid):
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def close(self):
+        """After the last of them has ended."""
+        self.folder.rmdir()
+
+
+def ration_all(count, add):
+    """So many, of which `add` gets what closes each."""
+    made = []
+    for number in range(count):
+        made.append(Ration(f"ecsd-bench-{number}", SHARE))
+        add(made[-1].close)
+    return made
+
+
+def scale(primary, folder, stops, add):
+    """Whether a second node helps where nodes are short of time."""
+    try:
+        rations = ration_all(3, add)
+    except OSError as error:
+        print(f"one node against two: skipped, {error}")
+        return
+    places = []
+    for nodes, schema in ((1, "scale_one"), (2, "scale_two")):
+        places.append(Place(f"{nodes} of them", url_of(primary, schema), nodes=nodes))
+        add(places[-1].close)
+        places[-1].launch((ROUNDS + 1) * stops)
+    for one, daemon in zip(rations, [daemon for place in places for daemon in place.daemons], strict=True):
+        one.add(daemon.process.pid)
+    print(SCALE_METHOD.format(rounds=ROUNDS, stops=stops, share=SHARE))
+    rates = {place.name: [] for place in places}
+    for number in range(ROUNDS + 1):
+        for place in places if number % 2 else reversed(places):
+            rates[place.name].append(place.stop(folder, stops, CONNECTIONS)["per_second"])
+            place.settle()
+    one, two = (rates[place.name][1:] for place in places)  # the first round warms up
+    ratios = [b / a for a, b in zip(one, two)]
+    print(f"one node {statistics.median(one):,.0f}/s, two nodes {statistics.median(two):,.0f}/s: {statistics.median(ratios):.2f} times"
+          f" ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
 def bench(folder, stops):
     if not (server.BINARIES / "initdb").exists():
         print("postgres: skipped, PostgreSQL 15 is not installed (apt-get install postgresql-15)")
@@ -138,12 +205,13 @@ def bench(folder, stops):
     closers = []
     print(METHOD.format(rounds=ROUNDS, stops=stops, connections=CONNECTIONS, few=few))
     try:
-        places = open_places(closers.append)
+        primary, places = open_places(closers.append)
         for place in places:
             place.launch(ROUNDS * (stops + few))
         print(f"load of the machine before: {pathlib.Path('/proc/loadavg').read_text().split()[0]}")
         measure(places, folder, stops, few)
         report(places)
+        scale(primary, folder, max(stops // 4, 2), closers.append)
     finally:
         for close in reversed(closers):
             close()

@@ -244,6 +244,8 @@ static void note_order(struct model *model, struct model_instance *inst, const s
         inst->stop_by_us = inst->stop_by_us && (inst->states & MICRO(RUNNING)) == 0 ? MIN_OF(inst->stop_by_us, by) : by;
     if (how->order == ORDER_STOP)
         inst->was_lean = true;
+    /* A guest that did not go off in time has been asked to all the same: one that hung does so when it goes on. */
+    inst->may_off |= how->order == ORDER_STOP && model->run->profile.revert;
     if (how->order == ORDER_START && sure)
         inst->may_off = false; /* another machine */
 }

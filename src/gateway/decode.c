@@ -565,3 +565,13 @@ int decode_request(struct arena *arena, const struct shape *shape, const struct 
         return r;
     return decode_object(&decode, shape, &view, ret);
 }
+
+struct str_list decode_texts(void *req, const struct shape_field *field)
+{
+    void *place = (char *)req + field->offset;
+
+    assert(field->kind == SHAPE_STR);
+    if (field->flags & SHAPE_LIST)
+        return *(struct str_list *)place;
+    return str_empty(*(struct str *)place) ? (struct str_list){0} : (struct str_list){place, 1};
+}

@@ -13,3 +13,5 @@
  */
 int decode_request(struct arena *arena, const struct shape *shape, const struct params *params,
                    void *ret, struct fail *fail) must_check;
+/* The values of a field of a decoded request that is a text or a list of texts; none when it is absent. Borrowed from `req`. */
+struct str_list decode_texts(void *req, const struct shape_field *field);

@@ -378,10 +378,9 @@ static struct str_list instances_of(const struct request *request)
 
     for (size_t i = 0; i < shape->count; i++) {
         const struct shape_field *field = &shape->fields[i];
-        void *place = (char *)request->req + field->offset;
 
         if (field->flags & SHAPE_INSTANCE)
-            return field->flags & SHAPE_LIST ? *(struct str_list *)place : (struct str_list){place, 1};
+            return decode_texts(request->req, field);
     }
     return (struct str_list){0};
 }

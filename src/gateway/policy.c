@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "gateway/decode.h"
 #include "gateway/out.h"
 
 #define RESOURCE_MAX_BYTES 1024
@@ -185,14 +186,9 @@ static struct str_list values_of(const struct request *request, struct str name)
 
     for (size_t i = 0; shape && i < shape->count; i++) {
         const struct shape_field *field = &shape->fields[i];
-        void *place = (char *)request->req + field->offset;
 
-        if (field->kind != SHAPE_STR || !str_eq_nocase(str_from(field->name), name))
-            continue;
-        if (field->flags & SHAPE_LIST)
-            return *(struct str_list *)place;
-        values.items = place;
-        values.count = str_empty(*(struct str *)place) ? 0 : 1;
+        if (field->kind == SHAPE_STR && str_eq_nocase(str_from(field->name), name))
+            values = decode_texts(request->req, field);
     }
     return values;
 }

@@ -121,6 +121,7 @@ static void stop_instance_is_as_its_page_says(void **state)
     assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("stopcharging")), STOPPED_MODE_STOP_CHARGING);
     assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("Not-applicable")), STOPPED_MODE_NOT_APPLICABLE);
     assert_int_equal(words_find(field_of(shape, "StoppedMode")->words, STR("Never")), -1);
+    assert_int_equal(field_of(&stop_instances_request_shape, "InstanceId")->flags, SHAPE_LIST | SHAPE_REQUIRED | SHAPE_INSTANCE);
     assert_int_equal(field_of(&stop_instances_request_shape, "InstanceId")->missing, E_INSTANCE_IDS_NULL);
     assert_int_equal(field_of(&stop_instances_request_shape, "InstanceId")->too_many, E_TOO_MANY_INSTANCE_IDS);
 }

@@ -163,9 +163,13 @@ static int settle(struct postgres_db *p, PGresult **ret_last)
 
 int postgres_settle(struct postgres_db *p)
 {
-    int sent = p->posting ? send_all(p, STR_NONE) : 0;
-    int settled = p->posting ? settle(p, NULL) : 0;
+    int sent;
+    int settled;
 
+    if (!p->posting)
+        return 0;
+    sent = send_all(p, STR_NONE);
+    settled = settle(p, NULL);
     return sent < 0 ? sent : settled;
 }
 
@@ -242,9 +246,10 @@ int postgres_post(struct db *db, struct stmt *stmt, int64_t rows)
 int postgres_post_and_wait(struct postgres_db *p, struct postgres_stmt *stmt)
 {
     int sent = send_all(p, STR_NONE);
+    int settled;
 
     if (sent == 0)
         sent = send_row(p, stmt, POST_ANY);
-    int settled = settle(p, sent == 0 ? &stmt->result : NULL);
+    settled = settle(p, sent == 0 ? &stmt->result : NULL);
     return sent < 0 ? sent : settled;
 }

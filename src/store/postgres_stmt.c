@@ -87,10 +87,10 @@ static int run(struct postgres_db *p, struct postgres_stmt *stmt)
 
     if (r < 0)
         return r;
-    postgres_format(stmt);
     if (p->posting) {
         r = postgres_post_and_wait(p, stmt);
     } else {
+        postgres_format(stmt);
         stmt->result = pq.PQexecPrepared(p->conn, stmt->name, stmt->count, stmt->values, stmt->lengths, stmt->formats, 1);
         r = postgres_error(p, stmt->result);
     }

@@ -46,7 +46,7 @@
 
 /*
  * Every statement looks up keys: its plan does not depend on which, and is made once; also while a table is small, and reading all of it
- * would be as cheap, since it grows under that plan.
+ * would be as cheap, since it grows under that plan. So are the rows of a pile looked up, one key after the other.
  *
  * A machine that vanished sends no more than one that is idle: the server looks for it as the client looks for the server. What a
  * server doesn't know is left out.

@@ -369,7 +369,8 @@ static void test_posts_share_a_round_trip(void **state)
 
 /* ── reading ahead ── */
 
-#define NAMED 70 /* more than a question has room for */
+#define PER_QUESTION 64
+#define NAMED (LIMIT_BATCH_OPS + 76) /* more than a batch reads ahead */
 
 static int questions;
 
@@ -404,11 +405,24 @@ static int read_named(struct tx *tx, struct item *item)
     return 0;
 }
 
+static int questions_of(struct fixture *f, struct str *ids, size_t count)
+{
+    struct batch batch = {.f = f};
+
+    batch_add(&batch, read_named, 1)->write.about = (struct str_list){ids, count};
+    questions = 0;
+    pq.PQexecPrepared = count_question;
+    batch_run(&batch);
+    pq.PQexecPrepared = PQexecPrepared;
+    assert_int_equal(batch.items[0].n, 0);
+    return questions;
+}
+
+/* As many as a batch has writes; what a write names beyond is asked for one by one. */
 static void test_what_a_write_names_is_read_at_once(void **state)
 {
     struct str ids[NAMED];
     struct fixture f;
-    struct batch batch = {.f = &f};
 
     (void)state;
     fixture_init(&f);
@@ -416,13 +430,10 @@ static void test_what_a_write_names_is_read_at_once(void **state)
     for (int i = 0; i < NAMED; i++)
         ids[i] = arena_printf(&f.arena, "i-%d", i);
     ok(store_write(f.store, insert_named, ids));
-    batch_add(&batch, read_named, 1)->write.about = (struct str_list){ids, NAMED};
-    questions = 0;
-    pq.PQexecPrepared = count_question;
-    batch_run(&batch);
-    pq.PQexecPrepared = PQexecPrepared;
-    assert_int_equal(batch.items[0].n, 0);
-    assert_int_equal(questions, 2);
+    assert_int_equal(questions_of(&f, ids, PER_QUESTION), 1);
+    assert_int_equal(questions_of(&f, ids, PER_QUESTION + 6), 2);
+    assert_int_equal(questions_of(&f, ids, LIMIT_BATCH_OPS), LIMIT_BATCH_OPS / PER_QUESTION);
+    assert_int_equal(questions_of(&f, ids, NAMED), LIMIT_BATCH_OPS / PER_QUESTION + 76);
     fixture_done(&f);
 }
 

@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "api"))
 from harness import IMAGE, REGION, SLOW, Daemon, Schema, until  # noqa: E402
+from load import LOST  # noqa: E402
+from machines import History  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 ZONE = "cn-hangzhou-h"
@@ -217,6 +220,47 @@ class ClusterTest(unittest.TestCase):
             until(self, even, seconds)
         except AssertionError as error:
             raise AssertionError(f"{self.nodes.holders(nodes[0])}: not {hosts} hosts over {sorted(names)}, at most {most} at each; {error}") from None
+
+    # ── the database is lost, and another follows it ──
+
+    def stop_as_sdk(self, i, n, acknowledged):
+        """It tries again, at the next node."""
+        nodes, pause = self.nodes.nodes, threading.Event()
+        for turn in range(n, n + 1000):
+            try:
+                reply = nodes[turn % len(nodes)].v3("StopInstance", {"InstanceId": i})
+                # 403: an attempt before this one was carried out, and its answer was lost.
+                if reply.status == 200 or reply.status == 403 and turn > n:
+                    acknowledged.add(i)
+                    return
+            except LOST:
+                pass
+            pause.wait(0.1)
+
+    def stop_through(self, ids, lose, follow, seconds):
+        """Stops them all, half of them before `lose()`, the others before `follow()`: each gets through, and what was told stays true."""
+        acknowledged, early = set(), len(ids) // 2
+        threads = [threading.Thread(target=self.stop_as_sdk, args=(i, n, acknowledged)) for n, i in enumerate(ids)]
+        for thread in threads[:early]:
+            thread.start()
+        lose()
+        before = set(acknowledged)
+        for thread in threads[early:]:
+            thread.start()
+        follow()
+        for thread in threads:
+            thread.join(seconds * SLOW)
+        self.assertEqual(acknowledged, set(ids), "who kept trying got through")
+        for node in self.nodes.nodes:
+            until(self, lambda node=node: node.v3("DescribeRegions", {}).status == 200, 30)
+            states = self.states(node)
+            self.assertLessEqual({states[i] for i in before}, {"Stopping", "Stopped"}, "acknowledged by the one that was lost")
+        self.await_states(ids, "Stopped", seconds=30)
+
+    def assert_nobody_lived_twice(self):
+        """All are off by now."""
+        history = History(self.nodes.hosts_folder / "sim.journal", self.nodes.host_ids)
+        self.assertEqual((history.twice, history.living()), ([], {}))
 
 
 __all__ = ["IMAGE", "REGION", "SLOW", "Cluster", "ClusterTest", "until"]

@@ -15,21 +15,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 
 TEST = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TEST / name) for name in ("nodes", "api")]
 import sandbox  # noqa: E402
-from cluster import SLOW, Cluster, ClusterTest, until  # noqa: E402
-from load import LOST  # noqa: E402
-from machines import History  # noqa: E402
+from cluster import Cluster, ClusterTest, until  # noqa: E402
 
 DEPLOY = TEST.parent / "deploy"
 FIRST = "10.0.0.11"  # what stands in the files; the others follow
 HERE = "10.0.0.1/24"
 TTL_S = 30  # of deploy/patroni/patroni.yml
-HOSTS, INSTANCES, EARLY = 4, 12, 6
+HOSTS, INSTANCES = 4, 12
 SECRETS = {"PATRONI_SUPERUSER_PASSWORD": "one", "PATRONI_REPLICATION_PASSWORD": "two", "ECSD_DATABASE_PASSWORD": "three"}
 NEEDS = ("patroni", "patronictl", "etcd", "ip", "nsenter", "unshare", "setpriv")
 
@@ -161,48 +158,18 @@ class Patroni(ClusterTest):
         self.addCleanup(os.environ.pop, "PGPASSWORD")
         self.nodes = Nodes(2, servers=self.machines)
         self.addCleanup(self.nodes.close)
-        self.all = self.nodes.start().nodes
+        self.nodes.start()
         self.nodes.use_hosts(HOSTS, vcpus=16)
-
-    def stop(self, i, n, acknowledged):
-        """As an SDK would: it tries again, at the other node."""
-        pause = threading.Event()
-        for turn in range(n, n + 1000):
-            try:
-                reply = self.all[turn % 2].v3("StopInstance", {"InstanceId": i})
-                # 403: an attempt before this one was carried out, and its answer was lost.
-                if reply.status == 200 or reply.status == 403 and turn > n:
-                    acknowledged.add(i)
-                    return
-            except LOST:
-                pass
-            pause.wait(0.1)
 
     def test_the_primarys_machine_is_lost(self):
         self.start_nodes()
         ids = self.launch(INSTANCES)
-        acknowledged = set()
-        threads = [threading.Thread(target=self.stop, args=(i, n, acknowledged)) for n, i in enumerate(ids)]
-        for thread in threads[:EARLY]:
-            thread.start()
         roles = self.roles()
         lost = next(machine for machine in self.machines if roles[machine.name] == "Leader")
         follower = next(name for name, role in roles.items() if role == "Sync Standby")
-        lost.lose_power()
-        before = set(acknowledged)
-        for thread in threads[EARLY:]:
-            thread.start()
-        for thread in threads:
-            thread.join(4 * TTL_S * SLOW)
-        self.assertEqual(acknowledged, set(ids), "who kept trying got through")
+        self.stop_through(ids, lost.lose_power, lambda: None, 4 * TTL_S)  # who follows is Patroni's matter
         self.assertEqual(self.roles().get(follower), "Leader", "the one that had everything")
-        for node in self.all:
-            until(self, lambda node=node: node.v3("DescribeRegions", {}).status == 200, 30)
-            states = self.states(node)
-            self.assertLessEqual({states[i] for i in before}, {"Stopping", "Stopped"}, "acknowledged by the one that was lost")
-        self.await_states(ids, "Stopped", seconds=30)
-        history = History(self.nodes.hosts_folder / "sim.journal", self.nodes.host_ids)
-        self.assertEqual((history.twice, history.living()), ([], {}))
+        self.assert_nobody_lived_twice()
         lost.power_on()
         until(self, lambda: self.roles().get(lost.name) in ("Replica", "Sync Standby"), 90)
 

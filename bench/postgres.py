@@ -26,8 +26,8 @@ until it has flushed. Rates are medians of the rounds, ratios to SQLite the medi
 SHARE = 0.1  # of a core, for each node
 SCALE_METHOD = """\
 Then, as the cores of this machine are shared: one node against two, each of which may compute for {share:.0%} of a core (a control group), so
-that the nodes are what is short, and neither the server nor the generator. {rounds} rounds of {stops:,} stops, one after the other, the
-second first each time."""
+that the nodes are what is short, and neither the server nor the generator. {rounds} rounds of {stops:,} stops, one after the other, and
+the other one first each time."""
 
 
 class Place:

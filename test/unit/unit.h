@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 #include <signal.h>
@@ -25,9 +26,12 @@
         _fail(__FILE__, __LINE__);                                                                 \
     } while (0)
 
-/* From one point of failure to the next, where an operation fails at all of them in turn. Sanitizers make each slow: there it is every third. */
+/*
+ * From one point of failure to the next, where an operation fails at all of them in turn. Sanitizers make each slow: there it is every
+ * third, but in ./check --long.
+ */
 #ifdef __SANITIZE_ADDRESS__
-#define POINT_STRIDE 3
+#define POINT_STRIDE (getenv("ECSD_EVERY_POINT") ? 1 : 3)
 #else
 #define POINT_STRIDE 1
 #endif

@@ -33,10 +33,20 @@ usec_t monotonic_us(void)
 
 /* ── connections of a loop ── */
 
+/*
+ * Before a close. While libvirt starts a program its fork holds copies of our sockets: then closing ours ends neither the socket
+ * nor what epoll tells of it (epoll(7), questions and answers, 6), and the next event is of a connection that has been freed.
+ */
+static void unwatch(const struct loop *loop, int fd)
+{
+    (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* one that was not watched stays so */
+}
+
 void loop_drop(struct conn *conn)
 {
     struct loop *loop = conn->loop;
 
+    unwatch(loop, conn->fd);
     loop->conn_count--;
     metric_add(METRIC_CONNECTIONS, -1);
     (void)pthread_mutex_lock(&loop->mutex);
@@ -149,7 +159,7 @@ static void rest_listeners(struct loop *loop)
     loop->needs_room = true;
     for (int i = 0; i < HTTP_LISTENER_COUNT; i++) {
         if (loop->http->listeners[i].fd >= 0)
-            (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->http->listeners[i].fd, NULL);
+            unwatch(loop, loop->http->listeners[i].fd);
     }
 }
 
@@ -333,8 +343,10 @@ static bool drain(struct loop *loop)
 
     if (!loop->draining && loop == &http->loops[0]) {
         for (int i = 0; i < HTTP_LISTENER_COUNT; i++) {
-            if (http->listeners[i].fd >= 0)
-                (void)close(http->listeners[i].fd);
+            if (http->listeners[i].fd < 0)
+                continue;
+            unwatch(loop, http->listeners[i].fd);
+            (void)close(http->listeners[i].fd);
             http->listeners[i].fd = -1;
         }
         loop->accept_again_us = 0;

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -611,6 +612,91 @@ static void test_vanished_client(void **state)
     server_done(&server);
 }
 
+/* What all epolls of this process watch. */
+static int count_watched(void)
+{
+    char path[64];
+    char text[64];
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        char line[256];
+        FILE *info;
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        n = readlink(path, text, sizeof(text) - 1);
+        text[n > 0 ? n : 0] = '\0';
+        if (strcmp(text, "anon_inode:[eventpoll]") != 0)
+            continue;
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        info = fopen(path, "re");
+        assert_non_null(info);
+        while (fgets(line, sizeof(line), info))
+            count += strncmp(line, "tfd:", 4) == 0;
+        (void)fclose(info);
+    }
+    return count;
+}
+
+/* What libvirt does to start QEMU: a child with a copy of every socket. It lives until the end of `ends`. */
+static pid_t fork_copies(int client_fd, int ends[2])
+{
+    pid_t child;
+
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char byte;
+
+        (void)close(client_fd);
+        (void)close(ends[1]);
+        (void)!read(ends[0], &byte, 1);
+        _exit(0);
+    }
+    (void)close(ends[0]);
+    return child;
+}
+
+/* A socket that we close lives on in the child, and so would its events, of a connection that is no more. */
+static void test_forked_meanwhile(void **state)
+{
+    struct server server;
+    int watched;
+    int ends[2];
+    int later[2];
+    pid_t child;
+    char byte;
+    int fd;
+
+    (void)state;
+    server_init(&server);
+    server.set.values.http_threads = 1;
+    server_start(&server, false);
+    watched = count_watched();
+    fd = dial(&server);
+    say(fd, "GET / HTTP/1.1\r\n" H "\r\n");
+    expect_body(fd, "GET / 0 []");
+    assert_int_equal(count_watched(), watched + 1);
+    child = fork_copies(fd, ends);
+    say(fd, "GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+    expect_body(fd, "GET / 0 []");
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    (void)close(fd);
+    for (int i = 0; i < 2; i++) { /* through the same loop, behind the first one's end */
+        later[i] = dial(&server);
+        say(later[i], "GET / HTTP/1.1\r\n" H "\r\n");
+        expect_body(later[i], "GET / 0 []");
+        assert_int_equal(count_watched(), watched + 1 + i);
+    }
+    (void)close(later[0]);
+    (void)close(later[1]);
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    server_done(&server);
+}
+
 static void test_half_close(void **state)
 {
     struct server server;
@@ -866,11 +952,11 @@ int main(void)
         cmocka_unit_test(test_smuggling),       cmocka_unit_test(test_request_line),
         cmocka_unit_test(test_big_bodies),      cmocka_unit_test(test_buffer_limit),
         cmocka_unit_test(test_slow_client),     cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_vanished_client), cmocka_unit_test(test_half_close),
-        cmocka_unit_test(test_crowd),           cmocka_unit_test(test_graceful_stop),
-        cmocka_unit_test(test_impatient_stop),  cmocka_unit_test(test_operator_socket),
-        cmocka_unit_test(test_admin),           cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_open_failures),
+        cmocka_unit_test(test_vanished_client), cmocka_unit_test(test_forked_meanwhile),
+        cmocka_unit_test(test_half_close),      cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_graceful_stop),   cmocka_unit_test(test_impatient_stop),
+        cmocka_unit_test(test_operator_socket), cmocka_unit_test(test_admin),
+        cmocka_unit_test(test_tls),             cmocka_unit_test(test_open_failures),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);

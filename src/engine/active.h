@@ -214,6 +214,8 @@ struct engine {
     size_t idle_workers;
     size_t called_workers; /* idle ones that were signalled and have not come yet */
     size_t thread_count;
+    size_t ended_count;    /* threads that have nothing to do any more */
+    pthread_cond_t ended;  /* one more has */
     pthread_t *threads; /* the timer's, then the workers' */
     struct reconcile *reconcile;
 

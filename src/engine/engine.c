@@ -23,6 +23,7 @@ int engine_open(const struct engine_settings *settings, struct fail *fail, struc
     mutex_init_brief(&engine->mutex);
     pthread_cond_init(&engine->work, NULL);
     pthread_cond_init(&engine->timer, NULL);
+    pthread_cond_init(&engine->ended, NULL);
     map_init(&engine->jobs, env_random_u64(engine->env));
     map_init(&engine->hosts, env_random_u64(engine->env));
     list_init(&engine->ready_hosts);
@@ -50,6 +51,7 @@ struct engine *engine_close(struct engine *engine)
     active_free_all(engine);
     lease_free(engine);
     engine->reconcile = reconcile_free(engine->reconcile);
+    pthread_cond_destroy(&engine->ended);
     pthread_cond_destroy(&engine->timer);
     pthread_cond_destroy(&engine->work);
     pthread_mutex_destroy(&engine->mutex);
@@ -329,6 +331,14 @@ static bool wait_for_work(struct engine *engine, struct work *ret)
     return taken;
 }
 
+static void note_end(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->mutex);
+    engine->ended_count++;
+    pthread_cond_broadcast(&engine->ended);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
 static void *worker_main(void *arg)
 {
     struct engine *engine = arg;
@@ -340,6 +350,7 @@ static void *worker_main(void *arg)
     while (wait_for_work(engine, &work))
         do_work(engine, &work, &arena);
     arena_done(&arena);
+    note_end(engine);
     return NULL;
 }
 
@@ -357,6 +368,7 @@ static void *timer_main(void *arg)
         stopping = engine->stopping;
         pthread_mutex_unlock(&engine->mutex);
     }
+    note_end(engine);
     return NULL;
 }
 
@@ -391,6 +403,7 @@ int engine_recover(struct engine *engine, struct fail *fail)
 int engine_start(struct engine *engine, struct fail *fail)
 {
     size_t count = 1 + (size_t)engine->options->engine_workers;
+    bool ended;
     int r;
 
     r = engine_recover(engine, fail);
@@ -403,7 +416,8 @@ int engine_start(struct engine *engine, struct fail *fail)
     for (size_t i = 0; i < count; i++) {
         r = pthread_create(&engine->threads[i], NULL, i == 0 ? timer_main : worker_main, engine);
         if (r != 0) {
-            engine_stop(engine);
+            ended = engine_stop(engine, USEC_NEVER);
+            assert(ended);
             return fail_text(fail, E_IO, "can't start thread %zu of %zu of the engine: %s", i + 1, count, strerror(r));
         }
         engine->thread_count++;
@@ -411,17 +425,51 @@ int engine_start(struct engine *engine, struct fail *fail)
     return 0;
 }
 
-void engine_stop(struct engine *engine)
+/* With the mutex. */
+static void name_silent(const struct engine *engine)
 {
+    struct str id;
+    void *value;
+
+    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &id, &value);) {
+        const struct host_slot *host = value;
+
+        if (host->running > 0)
+            log_warning("calls to a host have not come back: ecsd ends without them, and looks at its machines at the next start",
+                        LOG_STR("host", id), LOG_NUM("calls", host->running));
+    }
+}
+
+/* Tells all threads to end. False: after that long some have not. */
+static bool end_threads(struct engine *engine, usec_t patience_us)
+{
+    usec_t now = env_now(engine->env);
+    usec_t until = patience_us > USEC_NEVER - now ? USEC_NEVER : now + patience_us;
+    bool ended;
+
     pthread_mutex_lock(&engine->mutex);
     engine->stopping = true;
     pthread_cond_broadcast(&engine->work);
     pthread_cond_broadcast(&engine->timer);
+    while (engine->ended_count < engine->thread_count && env_now(engine->env) < until)
+        env_wait(engine->env, &engine->ended, &engine->mutex, until);
+    ended = engine->ended_count == engine->thread_count;
+    if (!ended)
+        name_silent(engine);
     pthread_mutex_unlock(&engine->mutex);
+    return ended;
+}
+
+bool engine_stop(struct engine *engine, usec_t patience_us)
+{
+    if (!end_threads(engine, patience_us))
+        return false;
     for (size_t i = 0; i < engine->thread_count; i++)
         pthread_join(engine->threads[i], NULL);
     if (engine->thread_count > 0)
         lease_give_up(engine);
     engine->thread_count = 0;
+    engine->ended_count = 0;
     engine->threads = xfree(engine->threads);
+    return true;
 }

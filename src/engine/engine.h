@@ -32,8 +32,12 @@ int engine_open(const struct engine_settings *settings, struct fail *fail, struc
 int engine_start(struct engine *engine, struct fail *fail) must_check;
 /* As engine_start, but without threads: the simulation and unit tests drive engine_run_due. */
 int engine_recover(struct engine *engine, struct fail *fail) must_check;
-/* Lets running steps end, gives no new ones, stops the threads. Unfinished jobs stay for the next start. */
-void engine_stop(struct engine *engine);
+/*
+ * Lets running steps end, gives no new ones, stops the threads. Unfinished jobs stay for the next start. False: after `patience_us`
+ * some call to a host has not come back. Then the leases run out by themselves, and the engine can't be closed: the process has to
+ * end without that, which is as safe as a power failure.
+ */
+bool engine_stop(struct engine *engine, usec_t patience_us) must_check;
 struct engine *engine_close(struct engine *engine);
 /* Runs every step, timer and reconciliation that is due, inline; returns when the next is due (USEC_NEVER: nothing known). */
 usec_t engine_run_due(struct engine *engine);

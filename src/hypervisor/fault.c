@@ -8,7 +8,8 @@
 struct fault {
     struct hypervisor base;
     struct hypervisor *inner;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock;   /* guards what follows */
+    pthread_cond_t changed; /* there is another plan */
     struct fault_plan plan;
     int64_t calls;
     int64_t failed;
@@ -49,8 +50,10 @@ static struct turn fault_turn(struct fault *fault)
     int64_t count;
 
     fault_lock(fault);
-    count = MAX_OF(1, fault->plan.count);
     fault->calls++;
+    while (fault->plan.hold)
+        (void)pthread_cond_wait(&fault->changed, &fault->lock);
+    count = MAX_OF(1, fault->plan.count);
     if (fault->plan.nth > 0 && fault->calls >= fault->plan.nth &&
         fault->calls - fault->plan.nth < count) {
         turn.error = -(int)(fault->plan.error ? fault->plan.error : E_UNREACHABLE);
@@ -256,7 +259,8 @@ static void fault_close(struct hypervisor *hv)
     struct fault *fault = fault_of(hv);
 
     fault->inner = hypervisor_close(fault->inner);
-    (void)pthread_mutex_destroy(&fault->lock); /* nobody calls any more */
+    (void)pthread_cond_destroy(&fault->changed); /* nobody waits, and */
+    (void)pthread_mutex_destroy(&fault->lock);   /* nobody calls any more */
     (void)xfree(fault->keys);
     xfree(fault);
 }
@@ -296,6 +300,7 @@ struct hypervisor *fault_new(struct hypervisor **inner)
     struct fault *fault = xcalloc(1, sizeof(*fault));
     int r = pthread_mutex_init(&fault->lock, NULL);
 
+    r |= pthread_cond_init(&fault->changed, NULL);
     assert(r == 0);
     fault->base.ops = &fault_ops;
     fault->inner = steal(inner);
@@ -311,6 +316,7 @@ void fault_arm(struct hypervisor *hv, const struct fault_plan *plan)
     fault->plan = plan ? *plan : (struct fault_plan){0};
     fault->calls = 0;
     fault->failed = 0;
+    (void)pthread_cond_broadcast(&fault->changed); /* can't fail on a valid condition */
     fault_unlock(fault);
 }
 

@@ -12,6 +12,7 @@ struct fault_plan {
     int64_t count; /* how many in a row; 0 means 1 */
     bool after;    /* the inner call is carried out, and then its answer is lost */
     enum error_code error; /* E_NONE means E_UNREACHABLE */
+    bool hold;     /* every call waits until the next plan */
     struct str no_image;   /* has_image() says no to this one; borrowed until the next plan */
 };
 

@@ -28,6 +28,7 @@
 #define CREDENTIAL_BYTES_MIN 8 /* as CreateKey has it */
 #define CREDENTIAL_BYTES_MAX 128
 #define DRAIN_US (10 * USEC_PER_SEC)         /* for calls that have begun, at the end */
+#define PATIENCE_US (10 * USEC_PER_SEC)      /* then, for calls to hosts */
 
 struct daemon {
     struct command_line line;
@@ -392,17 +393,21 @@ static int start(struct daemon *daemon, struct fail *fail)
 
 /* ── stop, in reverse; works on what a failed start left ── */
 
-static void stop(struct daemon *daemon)
+/* False: some thread is still in a call to a host, and uses what would be taken apart. What is stored is safe. */
+static bool stop(struct daemon *daemon)
 {
+    bool idle;
+
     (void)notify_send("STOPPING=1");
     if (daemon->http_started) {
         forget_endpoint(daemon);
         http_stop(daemon->http, DRAIN_US);
     }
-    if (daemon->engine_started)
-        engine_stop(daemon->engine);
+    idle = !daemon->engine_started || engine_stop(daemon->engine, PATIENCE_US);
     if (daemon->store_started)
         store_stop(daemon->store);
+    if (!idle)
+        return false;
     keygen_stop();
     daemon->http = http_close(daemon->http);
     daemon->gateway = gateway_close(daemon->gateway);
@@ -410,6 +415,7 @@ static void stop(struct daemon *daemon)
     daemon->hypervisor = hypervisor_close(daemon->hypervisor);
     daemon->store = store_close(daemon->store);
     daemon->env = env_free(daemon->env);
+    return true;
 }
 
 static struct env *make_env(bool virtual_clock)
@@ -429,6 +435,7 @@ int main(int argc, char **argv)
     struct fail fail;
     sigset_t signals;
     int status = 0;
+    bool idle;
 
     (void)umask(077); /* the store, its log and the journal hold secrets, whatever the folder's mode */
     if (argc > 1 && strcmp(argv[1], "migrate") == 0)
@@ -461,9 +468,11 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "ecsd: %.*s\n", STR_ARG(fail.message));
         status = fail.code == E_INVALID ? 2 : 1;
     }
-    stop(&daemon);
+    idle = stop(&daemon);
     if (status == 0)
         log_notice("stopped");
+    if (!idle)
+        _exit(status);
     arena_done(&daemon.arena);
     return status;
 }

@@ -289,8 +289,9 @@ void world_node_leave(struct world *world, int at)
 {
     struct world_node *node = &world->nodes[at];
     struct door *before = door_enter(&node->door);
+    bool ended = engine_stop(node->engine, 0); /* it has no threads */
 
-    engine_stop(node->engine);
+    assert(ended);
     lease_give_up(node->engine);
     (void)door_enter(before);
     world_node_kill(world, at);
@@ -340,9 +341,11 @@ static void close_rest(struct world *world)
 
 void world_stop(struct world *world)
 {
-    for (int i = 0; i < world->profile.nodes; i++)
-        if (world->nodes[i].engine)
-            engine_stop(world->nodes[i].engine);
+    for (int i = 0; i < world->profile.nodes; i++) {
+        bool ended = !world->nodes[i].engine || engine_stop(world->nodes[i].engine, 0); /* it has no threads */
+
+        assert(ended);
+    }
     store_stop(world->store);
     world->store = store_close(world->store);
     close_rest(world);

@@ -337,15 +337,11 @@ static void unknown_machine_is_left_alone(void **arg)
     world_close(world);
 }
 
-/* The same with threads and the real clock: what the daemon does. */
-static void threads_do_the_same(void **arg)
+/* A world with threads and the real clock: what the daemon does. */
+static struct world *open_threaded(void)
 {
     struct world *world = world_open();
-    struct str ids[50];
-    struct timespec pause = {.tv_nsec = 5000000};
-    bool busy = true;
 
-    (void)arg;
     world_kill(world);
     world->env = env_free(world->env);
     world->env = env_new_real();
@@ -360,6 +356,17 @@ static void threads_do_the_same(void **arg)
     assert_int_equal(store_start(world->store), 0);
     assert_int_equal(sim_start(world->sim), 0);
     assert_int_equal(engine_start(world->engine, &world->fail), 0);
+    return world;
+}
+
+static void threads_do_the_same(void **arg)
+{
+    struct world *world = open_threaded();
+    struct str ids[50];
+    struct timespec pause = {.tv_nsec = 5000000};
+    bool busy = true;
+
+    (void)arg;
     for (size_t i = 0; i < countof(ids); i++) {
         ids[i] = env_id(world->env, &world->arena, "i-");
         assert_int_equal(world_order(world, (struct ordered){.kind = ORDER_CREATE, .id = ids[i], .type = "ecs.g6.large",
@@ -380,9 +387,34 @@ static void threads_do_the_same(void **arg)
         for (size_t i = 0; i < countof(ids) && turn == 0; i++)
             assert_int_equal(world_stop(world, ids[i], i % 2 == 0 ? graceful : forced), 0);
     }
-    engine_stop(world->engine);
+    assert_true(engine_stop(world->engine, SECONDS(60)));
     store_stop(world->store);
     assert_int_equal(world_jobs(world, JOB_STATE_ACTIVE), 0);
+    world_close(world);
+}
+
+/* A host that answers nothing, nor breaks off: the stop goes on without it, and says so. */
+static void a_call_that_never_ends(void **arg)
+{
+    struct world *world = open_threaded();
+    struct timespec pause = {.tv_nsec = 5000000};
+    struct str id = env_id(world->env, &world->arena, "i-");
+    struct ordered order = {.kind = ORDER_CREATE, .id = id, .type = "ecs.g6.large", .start = true};
+    enum log_level before = log_threshold;
+
+    (void)arg;
+    fault_arm(world->hv, &(struct fault_plan){.hold = true});
+    assert_int_equal(world_order(world, order), 0);
+    for (int tries = 0; fault_calls(world->hv) == 0 && tries < 2000; tries++)
+        (void)nanosleep(&pause, NULL);
+    assert_true(fault_calls(world->hv) > 0);
+    log_threshold = LOG_WARNING;
+    assert_false(engine_stop(world->engine, 50000));
+    log_threshold = before;
+    store_stop(world->store); /* as the daemon, whose end comes now */
+    assert_int_equal(world_state(world, id), INSTANCE_STATE_PENDING);
+    fault_arm(world->hv, NULL);
+    assert_true(engine_stop(world->engine, SECONDS(60)));
     world_close(world);
 }
 
@@ -405,6 +437,7 @@ int main(void)
         cmocka_unit_test(moved_leftover_is_cleared),
         cmocka_unit_test(unknown_machine_is_left_alone),
         cmocka_unit_test(threads_do_the_same),
+        cmocka_unit_test(a_call_that_never_ends),
     };
 
     log_threshold = LOG_ERROR;

@@ -22,7 +22,7 @@ class Fleet(RealTest):
             if set(self.statuses()) == {wanted}:
                 return
             time.sleep(0.1)
-        self.fail(f"{self.statuses()}; {self.ecs.ctl('job', 'list')}")
+        self.fail(f"{self.statuses()}; {self.ecs.ctl('job', 'list')}; log: {self.ecs.log_text()[-1500:]}")
 
     def test_all_stop(self):
         made = self.call("RunInstances", RegionId=REGION, ImageId=IMAGE, InstanceType=SMALL, Amount=MACHINES,

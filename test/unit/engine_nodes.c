@@ -472,6 +472,27 @@ static void late_records_are_fenced(void **state)
     finish(nodes);
 }
 
+/* A node that was paused between its look at a host and the write of what it saw there. */
+static void a_late_observation_is_fenced(void **state)
+{
+    struct nodes *nodes = begin_spread(2);
+    struct world *world = nodes->world;
+    struct str id, host;
+
+    (void)state;
+    id = launch_at(nodes, 1);
+    host = world_instance(world, id)->host_id;
+    nodes->paused[1] = true;
+    pass(nodes, LEASE + 2 * THIRD);
+    guest(nodes, id, "crash", "");
+    assert_int_equal(machine(nodes, host, id).state, MACHINE_OFF);
+    engine_observe(nodes->engine[1], &world->arena, host, id);
+    assert_int_equal(world_state(world, id), INSTANCE_STATE_RUNNING);
+    engine_observe(nodes->engine[0], &world->arena, host, id);
+    assert_int_equal(world_state(world, id), INSTANCE_STATE_STOPPED);
+    finish(nodes);
+}
+
 static int add_old_nodes(struct tx *tx, void *arg)
 {
     int64_t epoch;
@@ -581,6 +602,7 @@ int main(void)
         cmocka_unit_test(one_that_wakes_up_late_takes_orders),
         cmocka_unit_test(one_that_wakes_up_late_and_gets_all_back_begins_anew),
         cmocka_unit_test(late_records_are_fenced),
+        cmocka_unit_test(a_late_observation_is_fenced),
         cmocka_unit_test(a_silent_node_is_found_among_many_that_are_over),
         cmocka_unit_test(a_script_that_another_node_delivered_is_not_delivered_again),
         cmocka_unit_test(silence_of_all_is_not_counted),

@@ -41,9 +41,9 @@ int http_start(struct http *http, struct fail *fail) must_check;
 /*
  * Stops listening, closes idle connections, finishes calls that have begun and sends their replies with
  * `Connection: close`, for at most `patience_us`; then cuts what is left. Calls still in the gateway may end later, until
- * http_close.
+ * http_close. False: a second later a loop is still in a call that doesn't come back; then nothing can be closed.
  */
-void http_stop(struct http *http, usec_t patience_us);
+bool http_stop(struct http *http, usec_t patience_us) must_check;
 /* After the store has stopped: no `done` may come any more. NULL is fine; returns NULL. */
 struct http *http_close(struct http *http);
 

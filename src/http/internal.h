@@ -123,6 +123,9 @@ struct http {
     atomic_int_least64_t buffered_bytes;
     atomic_bool stopping;
     usec_t drain_until_us;             /* written before `stopping` */
+    pthread_mutex_t mutex;             /* guards the rest */
+    pthread_cond_t ended;              /* one more loop has */
+    size_t ended_count;
 };
 
 usec_t monotonic_us(void);

@@ -21,6 +21,7 @@
 #define EVENTS_MAX 256
 #define ACCEPTS_PER_ROUND 64
 #define ACCEPT_REST_US (100 * USEC_PER_MSEC)
+#define ROUND_US USEC_PER_SEC /* more than a loop's last round takes, unless a call in it hangs */
 #define SPARE_FDS 64 /* files that are not connections */
 
 usec_t monotonic_us(void)
@@ -388,8 +389,13 @@ static void *loop_run(void *arg)
         take_inbox(loop);
         stopping = atomic_load(&loop->http->stopping);
         if (stopping && drain(loop))
-            return NULL;
+            break;
     }
+    (void)pthread_mutex_lock(&loop->http->mutex);
+    loop->http->ended_count++;
+    (void)pthread_cond_broadcast(&loop->http->ended);
+    (void)pthread_mutex_unlock(&loop->http->mutex);
+    return NULL;
 }
 
 /* ── life of the server ── */
@@ -463,6 +469,8 @@ int http_open(const struct http_settings *settings, struct fail *fail, struct ht
     int r;
 
     http->settings = *settings;
+    (void)pthread_mutex_init(&http->mutex, NULL); /* Linux never refuses default ones */
+    (void)pthread_cond_init(&http->ended, NULL);
     http->loop_count = (size_t)settings->options->http_threads;
     http->loops = xcalloc(http->loop_count, sizeof(*http->loops));
     for (size_t i = 0; i < http->loop_count; i++) {
@@ -496,15 +504,36 @@ int http_start(struct http *http, struct fail *fail)
     return 0;
 }
 
-void http_stop(struct http *http, usec_t patience_us)
+/* False: after that time some have not. */
+static bool await_loops(struct http *http, usec_t until_us)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_us / USEC_PER_SEC), .tv_nsec = (long)(until_us % USEC_PER_SEC * 1000)};
+    bool ended;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&http->mutex);
+    while (http->ended_count < http->started_count && r == 0)
+        r = pthread_cond_clockwait(&http->ended, &http->mutex, CLOCK_MONOTONIC, &until);
+    ended = http->ended_count == http->started_count;
+    (void)pthread_mutex_unlock(&http->mutex);
+    return ended;
+}
+
+bool http_stop(struct http *http, usec_t patience_us)
 {
     http->drain_until_us = monotonic_us() + patience_us;
     atomic_store(&http->stopping, true);
     for (size_t i = 0; i < http->started_count; i++)
         (void)eventfd_write(http->loops[i].wake_fd, 1);
+    if (!await_loops(http, http->drain_until_us + ROUND_US)) {
+        log_warning("an API call that looks at a machine has not come back: ecsd ends without it");
+        return false;
+    }
     for (size_t i = 0; i < http->started_count; i++)
         (void)pthread_join(http->loops[i].thread, NULL);
     http->started_count = 0;
+    http->ended_count = 0;
+    return true;
 }
 
 static void loop_done(struct loop *loop)
@@ -542,6 +571,8 @@ struct http *http_close(struct http *http)
     if (http->settings.operator_path && http->listeners[HTTP_LISTENER_OPERATOR].address[0])
         (void)unlink(http->settings.operator_path);
     http->tls = tls_close(http->tls);
+    (void)pthread_cond_destroy(&http->ended); /* nobody waits any more */
+    (void)pthread_mutex_destroy(&http->mutex);
     (void)xfree(http->loops);
     return xfree(http);
 }

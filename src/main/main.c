@@ -396,14 +396,15 @@ static int start(struct daemon *daemon, struct fail *fail)
 /* False: some thread is still in a call to a host, and uses what would be taken apart. What is stored is safe. */
 static bool stop(struct daemon *daemon)
 {
-    bool idle;
+    bool idle = true;
 
     (void)notify_send("STOPPING=1");
     if (daemon->http_started) {
         forget_endpoint(daemon);
-        http_stop(daemon->http, DRAIN_US);
+        idle = http_stop(daemon->http, DRAIN_US);
     }
-    idle = !daemon->engine_started || engine_stop(daemon->engine, PATIENCE_US);
+    if (daemon->engine_started)
+        idle = engine_stop(daemon->engine, PATIENCE_US) && idle;
     if (daemon->store_started)
         store_stop(daemon->store);
     if (!idle)

@@ -244,8 +244,7 @@ static void *stop_server(void *arg)
 {
     struct server *server = arg;
 
-    http_stop(server->http, 10 * USEC_PER_SEC);
-    return NULL;
+    return http_stop(server->http, 10 * USEC_PER_SEC) ? server : NULL;
 }
 
 /* What has begun is finished, idle connections go, and nobody new comes in. */
@@ -255,6 +254,7 @@ static void test_graceful_stop(void **state)
     struct buf reply;
     struct str body;
     pthread_t stopper;
+    void *stopped;
     char byte;
     int idle;
     int fd;
@@ -276,7 +276,8 @@ static void test_graceful_stop(void **state)
     assert_true(str_eq(body, STR("POST /keep 2 [hi]")));
     assert_non_null(strstr(reply.ptr, "Connection: close"));
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
-    (void)pthread_join(stopper, NULL);
+    (void)pthread_join(stopper, &stopped);
+    assert_ptr_equal(stopped, &server);
     server.stopped = true;
     (void)close(idle);
     (void)close(fd);
@@ -296,8 +297,26 @@ static void test_impatient_stop(void **state)
     fd = dial(&server);
     say(fd, "POST /keep HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
     gateway_wait_kept(&server.gateway, 1);
-    http_stop(server.http, 100 * USEC_PER_MSEC);
+    assert_true(http_stop(server.http, 100 * USEC_PER_MSEC));
     server.stopped = true;
+    server_done(&server);
+    (void)close(fd);
+}
+
+/* A host that never answers keeps the thread of who asked for a console: the stop is not kept. */
+static void test_stop_without_a_loop(void **state)
+{
+    struct server server;
+    int fd;
+
+    (void)state;
+    server_init(&server);
+    server_start(&server, false);
+    fd = dial(&server);
+    say(fd, "GET /stuck HTTP/1.1\r\n" H "\r\n");
+    gateway_wait_kept(&server.gateway, 1);
+    assert_false(http_stop(server.http, 50 * USEC_PER_MSEC));
+    gateway_release(&server.gateway);
     server_done(&server);
     (void)close(fd);
 }
@@ -313,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_graceful_stop),
         cmocka_unit_test(test_impatient_stop),
+        cmocka_unit_test(test_stop_without_a_loop),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);

@@ -34,6 +34,7 @@ struct gateway {
     struct held *kept;     /* to be answered after gateway_release */
     int kept_count;
     int answered_count;
+    bool released;
     bool stop;
     bool operator_seen;
 };
@@ -45,6 +46,17 @@ HELPER struct reply make_reply(const struct call *call, struct str body)
     reply.headers[0] = (struct header){STR("Content-Type"), STR("text/plain")};
     (void)call;
     return reply;
+}
+
+/* The call keeps its thread until gateway_release. */
+static void gateway_hang(struct gateway *gateway)
+{
+    (void)pthread_mutex_lock(&gateway->mutex);
+    gateway->kept_count++;
+    (void)pthread_cond_broadcast(&gateway->changed);
+    while (!gateway->released)
+        (void)pthread_cond_wait(&gateway->changed, &gateway->mutex);
+    (void)pthread_mutex_unlock(&gateway->mutex);
 }
 
 void gateway_handle(struct gateway *gateway, const struct call *call, gateway_suspend_fn suspend, gateway_done_fn done, void *arg)
@@ -64,6 +76,8 @@ void gateway_handle(struct gateway *gateway, const struct call *call, gateway_su
     }
     reply = make_reply(call, arena_printf(call->arena, "%.*s %.*s %zu [%.*s]", STR_ARG(call->method), STR_ARG(call->target),
                                           call->body.len, (int)MIN_OF(call->body.len, (size_t)64), call->body.ptr));
+    if (str_starts(call->target, STR("/stuck")))
+        gateway_hang(gateway);
     if (!str_starts(call->target, STR("/later")) && !str_starts(call->target, STR("/keep"))) {
         done(arg, &reply);
         return;
@@ -132,6 +146,7 @@ HELPER void gateway_release(struct gateway *gateway)
     (void)pthread_mutex_lock(&gateway->mutex);
     held = gateway->kept;
     gateway->kept = NULL;
+    gateway->released = true;
     while (held) {
         struct held *next = held->next;
 
@@ -195,7 +210,7 @@ HELPER void server_done(struct server *server)
     char path[128];
 
     if (!server->stopped)
-        http_stop(server->http, USEC_PER_SEC);
+        assert_true(http_stop(server->http, USEC_PER_SEC));
     gateway_release(&server->gateway);
     (void)pthread_mutex_lock(&server->gateway.mutex);
     server->gateway.stop = true;

@@ -425,19 +425,16 @@ int engine_start(struct engine *engine, struct fail *fail)
     return 0;
 }
 
-/* With the mutex. */
-static void name_silent(const struct engine *engine)
+/* One that a job is at; none: what hangs is a comparison, or a command in a guest. With the mutex. */
+static struct str busy_host(const struct engine *engine)
 {
     struct str id;
     void *value;
 
-    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &id, &value);) {
-        const struct host_slot *host = value;
-
-        if (host->running > 0)
-            log_warning("calls to a host have not come back: ecsd ends without them, and looks at its machines at the next start",
-                        LOG_STR("host", id), LOG_NUM("calls", host->running));
-    }
+    for (size_t cursor = 0; map_next(&engine->hosts, &cursor, &id, &value);)
+        if (((const struct host_slot *)value)->running > 0)
+            return id;
+    return STR_NONE;
 }
 
 /* Tells all threads to end. False: after that long some have not. */
@@ -455,7 +452,8 @@ static bool end_threads(struct engine *engine, usec_t patience_us)
         env_wait(engine->env, &engine->ended, &engine->mutex, until);
     ended = engine->ended_count == engine->thread_count;
     if (!ended)
-        name_silent(engine);
+        log_warning("calls to hosts have not come back: ecsd ends without them, and looks at its machines at the next start",
+                    LOG_NUM("calls", engine->thread_count - engine->ended_count), LOG_STR("host", busy_host(engine)));
     pthread_mutex_unlock(&engine->mutex);
     return ended;
 }

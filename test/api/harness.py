@@ -125,7 +125,11 @@ class Daemon:
         self.schema = Schema(self.data) if "ECSD_POSTGRES" in os.environ else None
         if self.schema:
             self.options += ["--store", self.schema.url]
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self, **more):
         settings = {**self.settings, **more}

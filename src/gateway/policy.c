@@ -182,15 +182,14 @@ struct names {
 static struct str_list values_of(const struct request *request, struct str name)
 {
     const struct shape *shape = request->row->request;
-    struct str_list values = {.count = 0};
 
     for (size_t i = 0; shape && i < shape->count; i++) {
         const struct shape_field *field = &shape->fields[i];
 
         if (field->kind == SHAPE_STR && str_eq_nocase(str_from(field->name), name))
-            values = decode_texts(request->req, field);
+            return decode_texts(request->req, field);
     }
-    return values;
+    return (struct str_list){0};
 }
 
 static void add_name(struct out *out, const struct names *names, struct str name)

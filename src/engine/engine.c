@@ -425,7 +425,7 @@ int engine_start(struct engine *engine, struct fail *fail)
     return 0;
 }
 
-/* One that a job is at; none: what hangs is a comparison, or a command in a guest. With the mutex. */
+/* One that a job is at; none: what hangs is a comparison, a command in a guest, or the database. With the mutex. */
 static struct str busy_host(const struct engine *engine)
 {
     struct str id;
@@ -452,7 +452,7 @@ static bool end_threads(struct engine *engine, usec_t patience_us)
         env_wait(engine->env, &engine->ended, &engine->mutex, until);
     ended = engine->ended_count == engine->thread_count;
     if (!ended)
-        log_warning("calls to hosts have not come back: ecsd ends without them, and looks at its machines at the next start",
+        log_warning("calls to hosts or the database have not come back: ecsd ends without them, and goes on with them at the next start",
                     LOG_NUM("calls", engine->thread_count - engine->ended_count), LOG_STR("host", busy_host(engine)));
     pthread_mutex_unlock(&engine->mutex);
     return ended;

@@ -34,7 +34,7 @@ int engine_start(struct engine *engine, struct fail *fail) must_check;
 int engine_recover(struct engine *engine, struct fail *fail) must_check;
 /*
  * Lets running steps end, gives no new ones, stops the threads. Unfinished jobs stay for the next start. False: after `patience_us`
- * some call to a host has not come back. Then the leases run out by themselves, and the engine can't be closed: the process has to
+ * some call to a host, or to the database, has not come back. Then the leases run out by themselves, and the engine can't be closed: the process has to
  * end without that, which is as safe as a power failure.
  */
 bool engine_stop(struct engine *engine, usec_t patience_us) must_check;

@@ -526,7 +526,7 @@ bool http_stop(struct http *http, usec_t patience_us)
     for (size_t i = 0; i < http->started_count; i++)
         (void)eventfd_write(http->loops[i].wake_fd, 1);
     if (!await_loops(http, http->drain_until_us + ROUND_US)) {
-        log_warning("an API call that looks at a machine has not come back: ecsd ends without it");
+        log_warning("an API call has not come back: ecsd ends without it");
         return false;
     }
     for (size_t i = 0; i < http->started_count; i++)

@@ -393,7 +393,7 @@ static int start(struct daemon *daemon, struct fail *fail)
 
 /* ── stop, in reverse; works on what a failed start left ── */
 
-/* False: some thread is still in a call to a host, and uses what would be taken apart. What is stored is safe. */
+/* False: some thread is still in a call to a host or the database, and uses what would be taken apart. What is stored is safe. */
 static bool stop(struct daemon *daemon)
 {
     bool idle = true;

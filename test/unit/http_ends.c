@@ -174,23 +174,34 @@ static void test_forked_meanwhile(void **state)
     }
     (void)close(later[0]);
     (void)close(later[1]);
+    assert_true(http_stop(server.http, USEC_PER_SEC));
+    server.stopped = true;
+    assert_int_equal(count_watched(), 1); /* what wakes the loop: the listeners are gone as well */
     (void)close(ends[1]);
     assert_int_equal(waitpid(child, NULL, 0), child);
     server_done(&server);
 }
 
+/* A server in the middle of a call; returns the client's socket. */
+static int start_in_call(struct server *server, const char *request)
+{
+    int fd;
+
+    server_init(server);
+    server_start(server, false);
+    fd = dial(server);
+    say(fd, request);
+    gateway_wait_kept(&server->gateway, 1);
+    return fd;
+}
+
 static void test_half_close(void **state)
 {
     struct server server;
+    int fd = start_in_call(&server, "POST /keep HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
     char byte;
-    int fd;
 
     (void)state;
-    server_init(&server);
-    server_start(&server, false);
-    fd = dial(&server);
-    say(fd, "POST /keep HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
-    gateway_wait_kept(&server.gateway, 1);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
     gateway_release(&server.gateway);
     expect_body(fd, "POST /keep 2 [hi]");
@@ -289,14 +300,9 @@ static void test_graceful_stop(void **state)
 static void test_impatient_stop(void **state)
 {
     struct server server;
-    int fd;
+    int fd = start_in_call(&server, "POST /keep HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
 
     (void)state;
-    server_init(&server);
-    server_start(&server, false);
-    fd = dial(&server);
-    say(fd, "POST /keep HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
-    gateway_wait_kept(&server.gateway, 1);
     assert_true(http_stop(server.http, 100 * USEC_PER_MSEC));
     server.stopped = true;
     server_done(&server);
@@ -307,14 +313,9 @@ static void test_impatient_stop(void **state)
 static void test_stop_without_a_loop(void **state)
 {
     struct server server;
-    int fd;
+    int fd = start_in_call(&server, "GET /stuck HTTP/1.1\r\n" H "\r\n");
 
     (void)state;
-    server_init(&server);
-    server_start(&server, false);
-    fd = dial(&server);
-    say(fd, "GET /stuck HTTP/1.1\r\n" H "\r\n");
-    gateway_wait_kept(&server.gateway, 1);
     assert_false(http_stop(server.http, 50 * USEC_PER_MSEC));
     gateway_release(&server.gateway);
     server_done(&server);
